@@ -1,0 +1,82 @@
+//! How much is measured, and how often.
+
+/// The sizes of one run.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sizes {
+    /// Entities whose addresses are computed; few enough to stay in the processor's caches.
+    pub(crate) address_entities: usize,
+    /// Passes over them for one figure.
+    pub(crate) address_passes: usize,
+    pub(crate) address_repetitions: usize,
+    /// Entities in the store that is loaded, opened, read and queried.
+    pub(crate) load_entities: usize,
+    pub(crate) load_repetitions: usize,
+    pub(crate) open_repetitions: usize,
+    pub(crate) lookup_repetitions: usize,
+    pub(crate) query_repetitions: usize,
+    /// Files that are imported, at least.
+    pub(crate) import_files: usize,
+    pub(crate) import_repetitions: usize,
+    /// Bytes of the large file.
+    pub(crate) large_bytes: u64,
+    pub(crate) large_repetitions: usize,
+}
+
+impl Sizes {
+    /// The sizes that the targets are about.
+    pub(crate) const FULL: Self = Self {
+        address_entities: 10_000,
+        address_passes: 10,
+        address_repetitions: 15,
+        load_entities: 1_000_000,
+        load_repetitions: 3,
+        open_repetitions: 7,
+        lookup_repetitions: 5,
+        query_repetitions: 21,
+        import_files: 20_000,
+        import_repetitions: 5,
+        large_bytes: 4 << 30,
+        large_repetitions: 1,
+    };
+
+    /// Enough to run every line.
+    pub(crate) const SMOKE: Self = Self {
+        address_entities: 1_000,
+        address_passes: 2,
+        address_repetitions: 3,
+        load_entities: 20_000,
+        load_repetitions: 2,
+        open_repetitions: 2,
+        lookup_repetitions: 2,
+        query_repetitions: 3,
+        import_files: 300,
+        import_repetitions: 2,
+        large_bytes: 64 << 20,
+        large_repetitions: 1,
+    };
+
+    /// One line for the report.
+    pub(crate) fn describe(&self) -> String {
+        let Self { address_entities, load_entities, import_files, large_bytes, .. } = self;
+        format!(
+            "addresses of {address_entities} entities, {load_entities} entities in the store, \
+             at least {import_files} files, a large file of {} MiB",
+            large_bytes >> 20
+        )
+    }
+
+    /// One line for the report.
+    pub(crate) fn describe_repetitions(&self) -> String {
+        format!(
+            "address {} of {} passes, load {}, open {}, lookup {}, query {}, import {}, large {}",
+            self.address_repetitions,
+            self.address_passes,
+            self.load_repetitions,
+            self.open_repetitions,
+            self.lookup_repetitions,
+            self.query_repetitions,
+            self.import_repetitions,
+            self.large_repetitions
+        )
+    }
+}

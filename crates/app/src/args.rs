@@ -1,0 +1,209 @@
+//! The command line.
+
+use std::ffi::OsStr;
+use std::process::ExitCode;
+use std::str::FromStr;
+
+use clap::error::ErrorKind;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use serde_json::json;
+use statlas_core::Profile;
+use statlas_store::{Durability, Location};
+
+use crate::commands::{
+    address, check, completions, export, find, generate, get, history, import, load, near, neighbours, put,
+    quickstart, remove, restore_files, stats, token,
+};
+use crate::exit;
+use crate::output::Color;
+
+const ABOUT: &str = "Addresses, stores and finds entities and files";
+
+const LONG_ABOUT: &str = "\
+Addresses, stores and finds entities and files.
+
+An entity (a file, an image, a node of a mesh, a piece of knowledge) has a permanent address: the SHA-256 of \
+its canonical form, which holds what it is and where it lies in a space of seven (stat7) or eight \
+(fractalstat) dimensions. A store keeps entities and files under their addresses and finds them by address, by \
+id, by coordinates and by similarity.";
+
+const AFTER_HELP: &str = "\
+Start here:
+  statlas quickstart                     the whole thing on real files, in one command
+  statlas import DIR                     take the files of a directory
+  statlas find --realm data --limit 5    ask for a place in the space
+  statlas help COMMAND                   what a command does, with examples";
+
+/// All arguments.
+#[derive(Debug, Parser)]
+#[command(
+    name = "statlas", version, about = ABOUT, long_about = LONG_ABOUT, after_help = AFTER_HELP,
+    after_long_help = const_format_help(), propagate_version = true, max_term_width = 100
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+fn const_format_help() -> String {
+    format!("{AFTER_HELP}\n\n{}", exit::HELP)
+}
+
+/// Arguments that every command has.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Everywhere")]
+pub(crate) struct Global {
+    /// The store: a directory, `disk:DIR`, or `memory:` for one that is gone afterwards
+    #[arg(
+        long, global = true, env = "STATLAS_STORE", default_value = "./statlas.store", value_name = "PATH_OR_URL"
+    )]
+    pub(crate) store: StoreArgument,
+    /// Answer with JSON, one value per line; errors too, on standard error
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Colour the output
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub(crate) color: Color,
+}
+
+/// A store's location and how the user wrote it.
+#[derive(Debug, Clone)]
+pub(crate) struct StoreArgument {
+    pub(crate) text: String,
+    pub(crate) location: Location,
+}
+
+impl FromStr for StoreArgument {
+    type Err = statlas_store::Error;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(Self { text: text.to_owned(), location: text.parse()? })
+    }
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// See it all at work on real files, in one command
+    Quickstart(quickstart::Arguments),
+    /// Print the addresses of entities
+    Address(address::Arguments),
+    /// Turn tokens into 64 bytes of hex and back
+    #[command(subcommand)]
+    Token(token::Arguments),
+    /// Make entities to try things with
+    Generate(generate::Arguments),
+    /// Store entities from JSON lines
+    Load(load::Arguments),
+    /// Store one entity
+    Put(put::Arguments),
+    /// Print an entity, or write its file
+    Get(get::Arguments),
+    /// Find entities by their coordinates
+    Find(find::Arguments),
+    /// Find the entities most similar to one
+    Near(near::Arguments),
+    /// List the versions of an id
+    History(history::Arguments),
+    /// Follow the neighbours of an id
+    Neighbours(neighbours::Arguments),
+    /// Remove an entity
+    #[command(name = "rm")]
+    Remove(remove::Arguments),
+    /// Store the files of a directory
+    Import(import::Arguments),
+    /// Write stored files back into a directory
+    RestoreFiles(restore_files::Arguments),
+    /// Write all entities as JSON lines
+    Export(export::Arguments),
+    /// Print the figures of the store
+    Stats,
+    /// Read and verify everything that is stored
+    Check(check::Arguments),
+    /// Print a completion script for a shell
+    Completions(completions::Arguments),
+}
+
+/// The choice of one profile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ProfileArgument {
+    /// Seven dimensions
+    Stat7,
+    /// Eight dimensions
+    #[value(name = "fractalstat")]
+    FractalStat,
+}
+
+impl From<ProfileArgument> for Profile {
+    fn from(profile: ProfileArgument) -> Self {
+        match profile {
+            ProfileArgument::Stat7 => Self::Stat7,
+            ProfileArgument::FractalStat => Self::FractalStat,
+        }
+    }
+}
+
+/// When a batch counts as stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DurabilityArgument {
+    /// When the device has it: it survives a power cut
+    Synced,
+    /// When the operating system has it: it survives a killed process
+    Written,
+    /// When the process has it; all is synced at the end
+    Buffered,
+}
+
+impl From<DurabilityArgument> for Durability {
+    fn from(durability: DurabilityArgument) -> Self {
+        match durability {
+            DurabilityArgument::Synced => Self::Synced,
+            DurabilityArgument::Written => Self::Written,
+            DurabilityArgument::Buffered => Self::Buffered,
+        }
+    }
+}
+
+/// Reads the command line. Help, the version and what is wrong with the arguments are printed here; the
+/// code is then what the program ends with.
+pub(crate) fn parse() -> Result<Cli, ExitCode> {
+    Cli::try_parse().map_err(|refused| {
+        let is_answer = matches!(refused.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+        let wants_json = std::env::args_os().any(|argument| argument == OsStr::new("--json"));
+        if wants_json && !is_answer {
+            let message = refused.render().to_string();
+            let message = message.trim_end().trim_start_matches("error: ");
+            eprintln!("{}", json!({"error": {"kind": "usage", "message": message}}));
+        } else {
+            // A closed pipe is the only thing that can go wrong here, and nobody is left to hear of it.
+            let _ = refused.print();
+        }
+        ExitCode::from(if is_answer { exit::DONE } else { exit::USAGE })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::Cli;
+
+    #[test]
+    fn the_definitions_are_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_teaches_with_examples() {
+        for command in Cli::command().get_subcommands().filter(|command| command.get_name() != "stats") {
+            let examples = |command: &clap::Command| {
+                command.get_after_long_help().is_some_and(|help| help.to_string().contains("Examples:"))
+            };
+            let taught = examples(command)
+                || (command.has_subcommands() && command.get_subcommands().all(examples));
+            assert!(taught, "{} has no examples", command.get_name());
+        }
+    }
+}

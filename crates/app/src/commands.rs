@@ -1,0 +1,49 @@
+//! The commands, one per module.
+
+use anyhow::Result;
+
+use crate::args::Command;
+use crate::session::Session;
+
+pub(crate) mod address;
+pub(crate) mod check;
+pub(crate) mod completions;
+pub(crate) mod export;
+pub(crate) mod find;
+pub(crate) mod generate;
+pub(crate) mod get;
+pub(crate) mod history;
+pub(crate) mod import;
+pub(crate) mod load;
+pub(crate) mod near;
+pub(crate) mod neighbours;
+pub(crate) mod put;
+pub(crate) mod quickstart;
+pub(crate) mod remove;
+pub(crate) mod restore_files;
+pub(crate) mod stats;
+pub(crate) mod token;
+
+/// Runs a command.
+pub(crate) fn run(command: Command, session: &Session) -> Result<()> {
+    match command {
+        Command::Quickstart(arguments) => quickstart::run(&arguments, session),
+        Command::Address(arguments) => address::run(&arguments, session),
+        Command::Token(arguments) => token::run(&arguments, session),
+        Command::Generate(arguments) => generate::run(&arguments, session),
+        Command::Load(arguments) => load::run(&arguments, session),
+        Command::Put(arguments) => put::run(&arguments, session),
+        Command::Get(arguments) => get::run(&arguments, session),
+        Command::Find(arguments) => find::run(arguments, session),
+        Command::Near(arguments) => near::run(&arguments, session),
+        Command::History(arguments) => history::run(&arguments, session),
+        Command::Neighbours(arguments) => neighbours::run(&arguments, session),
+        Command::Remove(arguments) => remove::run(&arguments, session),
+        Command::Import(arguments) => import::run(&arguments, session),
+        Command::RestoreFiles(arguments) => restore_files::run(&arguments, session),
+        Command::Export(arguments) => export::run(&arguments, session),
+        Command::Stats => stats::run(session),
+        Command::Check(arguments) => check::run(&arguments, session),
+        Command::Completions(arguments) => completions::run(&arguments, session),
+    }
+}

@@ -1,0 +1,68 @@
+//! `check`: reads and verifies everything that is stored.
+
+use std::io::Write;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use clap::Args;
+use serde_json::json;
+use statlas_store::CheckReport;
+
+use crate::failure::Failure;
+use crate::output::{Unit, bytes, duration, plural, printable, thousands};
+use crate::session::Session;
+
+const EXAMPLES: &str = "\
+Examples:
+  statlas check && echo sound
+  statlas --json check | jq -r '.damage[]'";
+
+/// Reads everything in the store and verifies it: checksums, addresses, the SHA-256 of files, the hash
+/// chain of the commits.
+///
+/// Lists each damaged place and what it hits, and ends with code 4 if there is one.
+#[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES)]
+pub(crate) struct Arguments {}
+
+pub(crate) fn run(_: &Arguments, session: &Session) -> Result<()> {
+    let store = session.open()?;
+    let begun = Instant::now();
+    let bar = session.output().progress("checking", Some(0), Unit::Bytes);
+    let report = store.engine().check(&mut |done, total| {
+        bar.set_length(total);
+        bar.set_position(done);
+    })?;
+    bar.finish_and_clear();
+    let CheckReport { bytes: read, commits, entities, blobs, records, chain_head, damage } = report;
+    let time = begun.elapsed();
+    let mut stdout = session.output().stdout();
+    let written = if session.output().json() {
+        let answer = json!({
+            "sound": damage.is_empty(), "bytes": read, "commits": commits, "entities": entities, "blobs": blobs,
+            "records": records, "chain_head": chain_head, "damage": damage, "seconds": time.as_secs_f64(),
+        });
+        writeln!(stdout, "{answer}")
+    } else {
+        let listed: String = damage.iter().map(|place| format!("{}\n", printable(place))).collect();
+        let chain = if chain_head.is_empty() { String::new() } else { format!("; the hash chain ends in {chain_head}") };
+        let sound = if damage.is_empty() { "sound: " } else { "" };
+        writeln!(
+            stdout,
+            "{listed}{sound}verified {} in {}: {}, {}, {} and {}{chain}",
+            bytes(read),
+            duration(time),
+            plural(commits, "commit", "commits"),
+            plural(entities, "entity", "entities"),
+            plural(blobs, "blob or chunk", "blobs and chunks"),
+            plural(records, "record", "records"),
+        )
+    };
+    written.and_then(|()| stdout.flush()).context("standard output")?;
+    if damage.is_empty() {
+        return Ok(());
+    }
+    let places = damage.len();
+    let message = format!("{} damaged", if places == 1 { "1 place is".to_owned() } else { format!("{} places are", thousands(places as u64)) });
+    Err(Failure::integrity(message).hint("what is not listed was verified and can be read; `statlas export` saves it").into())
+}

@@ -1,0 +1,38 @@
+//! `statlas`: addresses, stores and finds entities and files.
+//!
+//! The program parses its arguments, runs one command and turns what came of it into an exit code. It
+//! keeps no rules of its own about entities and stores: those are in the crates beneath it.
+
+#![forbid(unsafe_code)]
+
+mod args;
+mod blocks;
+mod commands;
+mod entity_table;
+mod exit;
+mod failure;
+mod file_id;
+mod input;
+mod interrupt;
+mod interval;
+mod output;
+mod pipeline;
+mod session;
+mod table;
+
+use std::process::ExitCode;
+
+use session::Session;
+
+fn main() -> ExitCode {
+    let cli = match args::parse() {
+        Ok(cli) => cli,
+        Err(code) => return code,
+    };
+    let session = Session::new(cli.global);
+    let done = commands::run(cli.command, &session);
+    match done {
+        Ok(()) => ExitCode::from(exit::DONE),
+        Err(error) => ExitCode::from(session.output().report(&error)),
+    }
+}

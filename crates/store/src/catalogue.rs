@@ -1,0 +1,200 @@
+//! Rows of every entity in memory: versions of ids, and one column per dimension for queries.
+//!
+//! Used by the engines that keep their own index (memory and disk). A row stands for one stored entity
+//! and knows where it lies; rows are in the order of commits and never move. Nothing here reads the
+//! entity's bytes: where a hash is not proof enough, the caller's `matches` reads them.
+
+mod block;
+mod near;
+mod scan;
+
+use std::collections::HashMap;
+
+use statlas_core::{EntityHead, Identifier};
+use xxhash_rust::xxh3::xxh3_64;
+
+pub(crate) use self::block::Row;
+use self::block::{BLOCK_ROWS, Block, NO_ROW};
+use crate::error::{Error, ErrorKind, Result};
+use crate::index::Index;
+use crate::query::Cursor;
+
+/// Rows, ids and names.
+pub(crate) struct Catalogue {
+    blocks: Vec<Block>,
+    names: Names,
+    /// From the hash of an id to its newest row, plus one.
+    ids: Index,
+    /// The first row of each revision that stored entities.
+    commits: Vec<(u32, u64)>,
+    rows: u32,
+    live: u64,
+    ids_live: u64,
+}
+
+/// Identifiers as small numbers.
+#[derive(Default)]
+struct Names {
+    codes: HashMap<Identifier, u32>,
+    identifiers: Vec<Identifier>,
+}
+
+impl Names {
+    fn code(&mut self, name: Identifier) -> u32 {
+        *self.codes.entry(name).or_insert_with(|| {
+            self.identifiers.push(name);
+            // Fewer names than rows, and those fit.
+            self.identifiers.len() as u32 - 1
+        })
+    }
+}
+
+/// Tells whether the entity at a location has an id; reads it.
+pub(crate) type HasId<'a> = &'a dyn Fn(u64, &str) -> Result<bool>;
+
+/// A row of an answer.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Hit {
+    pub(crate) location: u64,
+    pub(crate) cursor: Cursor,
+}
+
+impl Catalogue {
+    pub(crate) fn new() -> Self {
+        Self {
+            blocks: Vec::new(),
+            names: Names::default(),
+            ids: Index::new(),
+            commits: Vec::new(),
+            rows: 0,
+            live: 0,
+            ids_live: 0,
+        }
+    }
+
+    pub(crate) fn live(&self) -> u64 {
+        self.live
+    }
+
+    pub(crate) fn ids(&self) -> u64 {
+        self.ids_live
+    }
+
+    pub(crate) fn bytes(&self) -> u64 {
+        self.ids.bytes() + self.blocks.iter().map(Block::bytes).sum::<u64>()
+    }
+
+    fn block(&self, row: u32) -> (&Block, usize) {
+        (&self.blocks[row as usize / BLOCK_ROWS], row as usize % BLOCK_ROWS)
+    }
+
+    fn block_mut(&mut self, row: u32) -> (&mut Block, usize) {
+        (&mut self.blocks[row as usize / BLOCK_ROWS], row as usize % BLOCK_ROWS)
+    }
+
+    fn location(&self, row: u32) -> u64 {
+        let (block, at) = self.block(row);
+        block.location[at]
+    }
+
+    /// The newest row of an id, removed ones counted, with the key and value of its index entry.
+    fn newest_row(&self, id: &str, has_id: HasId<'_>) -> Result<(u64, Option<u32>)> {
+        let key = xxh3_64(id.as_bytes());
+        let found = self.ids.find(key, |value| {
+            let row = (value - 1) as u32;
+            match has_id(self.location(row), id) {
+                Ok(true) => Some(Ok(row)),
+                Ok(false) => None,
+                Err(error) => Some(Err(error)),
+            }
+        });
+        Ok((key, found.transpose()?))
+    }
+
+    /// Adds the row of an entity whose head is given.
+    pub(crate) fn push(&mut self, head: &EntityHead<'_>, row: Row, has_id: HasId<'_>) -> Result<()> {
+        if self.rows == NO_ROW - 1 {
+            return Err(Error::new(ErrorKind::Invalid, "the store is full: it holds 4,294,967,294 entities"));
+        }
+        let (key, previous) = self.newest_row(&head.id, has_id)?;
+        let number = self.rows;
+        let value = u64::from(number) + 1;
+        match previous {
+            Some(previous) => self.ids.replace(key, u64::from(previous) + 1, value),
+            None => self.ids.insert(key, value),
+        }
+        let live_before = previous.and_then(|row| self.live_from(row));
+        match live_before {
+            Some(row) => self.set_superseded(row, true),
+            None => self.ids_live += 1,
+        }
+        if self.commits.last().is_none_or(|(_, revision)| *revision != row.revision) {
+            self.commits.push((number, row.revision));
+        }
+        if number as usize % BLOCK_ROWS == 0 {
+            self.blocks.push(Block::default());
+        }
+        let names = &mut self.names;
+        let codes = [head.coordinates.realm, head.realm, head.coordinates.horizon, head.entity_type]
+            .map(|name| names.code(name));
+        let (block, _) = self.block_mut(number);
+        block.push(head, codes, row, previous.unwrap_or(NO_ROW));
+        self.rows += 1;
+        self.live += 1;
+        Ok(())
+    }
+
+    /// Marks the row of a removed entity.
+    pub(crate) fn remove(&mut self, id: &str, location: u64, has_id: HasId<'_>) -> Result<()> {
+        let (_, newest) = self.newest_row(id, has_id)?;
+        let Some(newest) = newest else { return Ok(()) };
+        let Some(row) = self.chain(newest).find(|row| self.location(*row) == location) else { return Ok(()) };
+        let (block, at) = self.block_mut(row);
+        if !std::mem::replace(&mut block.removed[at], true) {
+            self.live -= 1;
+        }
+        match self.live_from(newest) {
+            Some(head) => self.set_superseded(head, false),
+            None => self.ids_live -= 1,
+        }
+        Ok(())
+    }
+
+    fn set_superseded(&mut self, row: u32, superseded: bool) {
+        let (block, at) = self.block_mut(row);
+        block.superseded[at] = superseded;
+    }
+
+    /// The rows of an id from `newest` back to the first, removed ones counted.
+    fn chain(&self, newest: u32) -> impl Iterator<Item = u32> + '_ {
+        std::iter::successors(Some(newest), |row| {
+            let (block, at) = self.block(*row);
+            Some(block.previous[at]).filter(|previous| *previous != NO_ROW)
+        })
+    }
+
+    /// The newest row that is not removed, from `newest` back.
+    fn live_from(&self, newest: u32) -> Option<u32> {
+        self.chain(newest).find(|row| {
+            let (block, at) = self.block(*row);
+            !block.removed[at]
+        })
+    }
+
+    /// Where the versions of an id lie, the newest first.
+    pub(crate) fn versions(&self, id: &str, has_id: HasId<'_>) -> Result<Vec<u64>> {
+        let (_, newest) = self.newest_row(id, has_id)?;
+        let rows = newest.into_iter().flat_map(|newest| self.chain(newest));
+        let live = rows.filter(|row| {
+            let (block, at) = self.block(*row);
+            !block.removed[at]
+        });
+        Ok(live.map(|row| self.location(row)).collect())
+    }
+
+    /// Where the newest version of an id lies.
+    pub(crate) fn head(&self, id: &str, has_id: HasId<'_>) -> Result<Option<u64>> {
+        let (_, newest) = self.newest_row(id, has_id)?;
+        Ok(newest.and_then(|newest| self.live_from(newest)).map(|row| self.location(row)))
+    }
+}

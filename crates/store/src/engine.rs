@@ -1,0 +1,318 @@
+//! What every engine does: few methods, many keys a call. Everything typed is built above it.
+
+use std::ops::{AddAssign, Range};
+
+use statlas_core::{Address, AddressPrefix, BlobId, Coordinates, Entity, EntityHead, Token};
+
+use crate::batch::{Batch, BlobForm, RecordKey};
+use crate::error::{Error, ErrorKind, Result};
+use crate::query::{Cursor, Filter, Query};
+
+pub(crate) mod disk;
+pub(crate) mod memory;
+
+/// When a commit is acknowledged.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Durability {
+    /// When other threads can see it. A killed process may lose it.
+    Buffered,
+    /// When the operating system has it. It survives a killed process, not a power cut.
+    Written,
+    /// When the device has it. It survives a power cut.
+    #[default]
+    Synced,
+}
+
+/// What a commit did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Commit {
+    /// The revision of the batch; the store's newest if the batch changed nothing.
+    pub revision: u64,
+    /// Entities that were not there before.
+    pub entities_new: u64,
+    /// Entities that were stored already and stay as they are.
+    pub entities_present: u64,
+    /// Blobs and chunks that were not there before.
+    pub blobs_new: u64,
+    /// Records set, and entities, blobs and records removed.
+    pub others: u64,
+}
+
+impl AddAssign for Commit {
+    fn add_assign(&mut self, other: Self) {
+        self.revision = self.revision.max(other.revision);
+        self.entities_new += other.entities_new;
+        self.entities_present += other.entities_present;
+        self.blobs_new += other.blobs_new;
+        self.others += other.others;
+    }
+}
+
+/// An entity as a store returns it: its bytes verified, not parsed yet.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredEntity {
+    pub(crate) address: Address,
+    /// The bytes as they were read, the canonical text among them.
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) canonical: Range<usize>,
+    pub(crate) token: Option<Token>,
+    pub(crate) blob: Option<BlobId>,
+}
+
+impl StoredEntity {
+    /// The address.
+    #[must_use]
+    pub fn address(&self) -> Address {
+        self.address
+    }
+
+    /// The canonical text, whose SHA-256 is the address.
+    #[must_use]
+    pub fn canonical(&self) -> &[u8] {
+        &self.bytes[self.canonical.clone()]
+    }
+
+    /// The attached token.
+    #[must_use]
+    pub fn token(&self) -> Option<&Token> {
+        self.token.as_ref()
+    }
+
+    /// The attached file.
+    #[must_use]
+    pub fn blob(&self) -> Option<BlobId> {
+        self.blob
+    }
+
+    /// Parses everything but the state.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Corrupt`] if the stored text is no entity.
+    pub fn head(&self) -> Result<EntityHead<'_>> {
+        EntityHead::read_canonical(self.canonical()).map(|(head, _)| head).map_err(|error| self.corrupt(&error))
+    }
+
+    /// Parses all of it and verifies that the text is the canonical one and has this address.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Corrupt`] if it is not.
+    pub fn entity(&self) -> Result<Entity> {
+        if Address::of(self.canonical()) != self.address {
+            return Err(Error::new(ErrorKind::Corrupt, format!("entity {}: the text has another address", self.address)));
+        }
+        let entity = Entity::from_canonical(self.canonical()).map_err(|error| self.corrupt(&error))?;
+        Ok(entity.with_attachments(self.token, self.blob))
+    }
+
+    fn corrupt(&self, error: &statlas_core::EntityError) -> Error {
+        Error::new(ErrorKind::Corrupt, format!("entity {}: {error}", self.address))
+    }
+}
+
+/// A blob as a store returns it: its bytes or its manifest, checked against their checksum.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredBlob {
+    /// What the bytes are.
+    pub form: BlobForm,
+    /// The bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// A record as a store returns it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// Its name.
+    pub key: RecordKey,
+    /// Its value.
+    pub value: Vec<u8>,
+    /// The revision that last changed it.
+    pub revision: u64,
+}
+
+/// One page of an answer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Page {
+    /// The rows.
+    pub entities: Vec<StoredEntity>,
+    /// Where to go on, if there may be more.
+    pub next: Option<Cursor>,
+}
+
+/// An entity and how similar it is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Neighbour {
+    /// The similarity, 1 for the same place.
+    pub similarity: f64,
+    /// The entity.
+    pub entity: StoredEntity,
+}
+
+/// Figures of a store, counted and not estimated.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Which engine it is.
+    pub engine: &'static str,
+    /// The newest revision.
+    pub revision: u64,
+    /// Entities that can be read.
+    pub entities: u64,
+    /// Ids that have at least one entity.
+    pub ids: u64,
+    /// Blobs and chunks that can be read.
+    pub blobs: u64,
+    /// Records that can be read.
+    pub records: u64,
+    /// Bytes in the files of the store.
+    pub disk_bytes: u64,
+    /// Files of the log.
+    pub segments: u64,
+    /// Bytes of the index of addresses and blobs, allocated.
+    pub index_bytes: u64,
+    /// Bytes of the columns, the ids and the records, allocated.
+    pub catalogue_bytes: u64,
+    /// Syncs of the device since the store was opened.
+    pub syncs: u64,
+    /// Places at which stored bytes were found damaged when the store was opened.
+    pub damage: Vec<String>,
+    /// The head of the hash chain in hex; empty for engines that keep none.
+    pub chain_head: String,
+}
+
+/// What a check read and found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CheckReport {
+    /// Bytes read and verified.
+    pub bytes: u64,
+    /// Commits verified.
+    pub commits: u64,
+    /// Entities whose text has their address.
+    pub entities: u64,
+    /// Blobs and chunks whose bytes have their SHA-256.
+    pub blobs: u64,
+    /// Records verified.
+    pub records: u64,
+    /// The head of the hash chain in hex; empty for engines that keep none.
+    pub chain_head: String,
+    /// What is wrong: place, what it hits, how. Empty for a sound store.
+    pub damage: Vec<String>,
+}
+
+/// Bytes done and bytes in all, reported while something takes long.
+pub type ProgressFn<'a> = &'a mut dyn FnMut(u64, u64);
+
+/// What an engine does. Every method may be called from many threads.
+pub trait Engine: Send + Sync {
+    /// Stores a batch, all of it or nothing, and returns when `durability` is reached.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Invalid`], [`ErrorKind::Conflict`] and [`ErrorKind::Mutability`] name the operation
+    /// and leave the store unchanged; [`ErrorKind::NoSpace`] and [`ErrorKind::Io`] poison it.
+    fn commit(&self, batch: Batch, durability: Durability) -> Result<Commit>;
+
+    /// Makes everything that was acknowledged survive a power cut.
+    ///
+    /// # Errors
+    ///
+    /// An error of the operating system poisons the store.
+    fn sync(&self) -> Result<()>;
+
+    /// The entity at an address, verified against its checksum.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Corrupt`] if its bytes are damaged.
+    fn entity(&self, address: &Address) -> Result<Option<StoredEntity>>;
+
+    /// The entities at many addresses, in the order asked for.
+    ///
+    /// # Errors
+    ///
+    /// As [`Engine::entity`].
+    fn entities(&self, addresses: &[Address]) -> Result<Vec<Option<StoredEntity>>> {
+        addresses.iter().map(|address| self.entity(address)).collect()
+    }
+
+    /// The addresses with a prefix, in order, at most `limit`.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Corrupt`] if a key that is needed is damaged.
+    fn addresses(&self, prefix: &AddressPrefix, limit: usize) -> Result<Vec<Address>>;
+
+    /// The addresses of an id in the order of their commits; the last is its head.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Corrupt`] if an entity that is needed is damaged.
+    fn versions(&self, id: &str) -> Result<Vec<Address>>;
+
+    /// The entities that meet a query.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Corrupt`] if an entity of the answer is damaged.
+    fn find(&self, query: &Query) -> Result<Page>;
+
+    /// How many entities meet a filter.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Corrupt`] if an entity that must be read is damaged.
+    fn count(&self, filter: &Filter) -> Result<u64>;
+
+    /// The `k` entities of the same profile most similar to a position, the most similar first; ties in
+    /// the order of their commits. `except` is left out.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Corrupt`] if an entity of the answer is damaged.
+    fn near(&self, position: &Coordinates, k: usize, except: Option<&Address>) -> Result<Vec<Neighbour>>;
+
+    /// A blob or a chunk, verified against its checksum.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Corrupt`] if its bytes are damaged.
+    fn blob(&self, id: &BlobId) -> Result<Option<StoredBlob>>;
+
+    /// Whether a blob or a chunk is stored, without reading it.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Corrupt`] if its key is damaged.
+    fn has_blob(&self, id: &BlobId) -> Result<bool>;
+
+    /// A record.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Corrupt`] if its bytes are damaged.
+    fn record(&self, key: &RecordKey) -> Result<Option<Record>>;
+
+    /// The records of a collection in the order of their keys, those after `after`, at most `limit`.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Corrupt`] if one of them is damaged.
+    fn records(&self, collection: &str, after: Option<&str>, limit: usize) -> Result<Vec<Record>>;
+
+    /// Figures of the store.
+    fn stats(&self) -> Stats;
+
+    /// Reads and verifies everything that is stored.
+    ///
+    /// # Errors
+    ///
+    /// An error of the operating system. Damage is no error here: the report lists it.
+    fn check(&self, progress: ProgressFn<'_>) -> Result<CheckReport>;
+
+    /// Syncs, and lets go of the store's files. Every later call fails with [`ErrorKind::Closed`].
+    ///
+    /// # Errors
+    ///
+    /// An error of the operating system.
+    fn close(&self) -> Result<()>;
+}

@@ -1,0 +1,102 @@
+//! A batch as frames, made in the caller's thread so that the thread that commits has little to do.
+
+use std::ops::Range;
+
+use sha2::{Digest, Sha256};
+
+use super::format::{
+    COMMIT_FRAME_BYTES, FLAG_BLOB, FLAG_MANIFEST, FLAG_TOKEN, Frame, Kind, Label, write_frame,
+};
+use crate::batch::{Batch, BlobForm, Operation, RecordKey};
+use crate::overlay::Plan;
+
+/// A batch and its frames.
+pub(super) struct EncodedBatch {
+    pub(super) batch: Batch,
+    bytes: Vec<u8>,
+    /// Where the frame of each operation stands in `bytes`.
+    frames: Vec<Range<usize>>,
+    /// Of the batch if every operation changes something, as is usual.
+    whole: Sums,
+}
+
+/// What a commit frame says of the frames before it.
+#[derive(Clone, Copy)]
+pub(super) struct Sums {
+    pub(super) frames: u32,
+    pub(super) frames_crc: u32,
+    pub(super) digest: [u8; 32],
+}
+
+impl EncodedBatch {
+    pub(super) fn new(batch: Batch) -> Self {
+        let mut bytes = Vec::with_capacity(batch.bytes() + batch.len() * 64);
+        let mut frames = Vec::with_capacity(batch.len());
+        for (ordinal, operation) in batch.operations().iter().enumerate() {
+            let start = bytes.len();
+            // A batch has at most 2^20 operations.
+            write_operation(&mut bytes, ordinal as u32, operation);
+            frames.push(start..bytes.len());
+        }
+        let whole = sums(&bytes, frames.iter());
+        Self { batch, bytes, frames, whole }
+    }
+
+    /// Most bytes that the batch takes in the log.
+    pub(super) fn bytes_max(&self) -> usize {
+        self.bytes.len() + COMMIT_FRAME_BYTES
+    }
+
+    /// Appends the frames that change something, and returns their sums. `place` is told the index of each
+    /// operation and where its frame begins in `out`.
+    pub(super) fn append(&self, plan: &Plan, out: &mut Vec<u8>, mut place: impl FnMut(usize, usize)) -> Sums {
+        let kept = || plan.changes.iter().enumerate().filter(|(_, changes)| **changes).map(|(index, _)| index);
+        for index in kept() {
+            place(index, out.len());
+            out.extend_from_slice(&self.bytes[self.frames[index].clone()]);
+        }
+        if plan.changes.iter().all(|changes| *changes) {
+            return self.whole;
+        }
+        sums(&self.bytes, kept().map(|index| &self.frames[index]))
+    }
+}
+
+fn sums<'a>(bytes: &[u8], frames: impl Iterator<Item = &'a Range<usize>>) -> Sums {
+    let (mut digest, mut frames_crc, mut count) = (Sha256::new(), 0, 0);
+    for range in frames {
+        // The frame was made just now, so it decodes; the checksum is not what costs here.
+        let Ok(frame) = Frame::decode(&bytes[range.clone()]) else { continue };
+        frame.chained_bytes().iter().for_each(|bytes| digest.update(bytes));
+        frames_crc = crc32c::crc32c_append(frames_crc, &frame.header.crc.to_le_bytes());
+        count += 1;
+    }
+    Sums { frames: count, frames_crc, digest: digest.finalize().into() }
+}
+
+fn write_operation(out: &mut Vec<u8>, ordinal: u32, operation: &Operation) {
+    let label = |kind, flags| Label { kind, flags, ordinal };
+    match operation {
+        Operation::PutEntity(change) => {
+            let token = change.token.as_ref().map(|token| token.to_bytes());
+            let token = token.as_ref().map_or(&[][..], |bytes| &bytes[..]);
+            let blob = change.blob.as_ref().map_or(&[][..], |id| &id.0[..]);
+            let flags = if token.is_empty() { 0 } else { FLAG_TOKEN } | if blob.is_empty() { 0 } else { FLAG_BLOB };
+            write_frame(out, label(Kind::Entity, flags), &[&change.address.0], &[token, blob, &change.canonical]);
+        }
+        Operation::RemoveEntity(address) => write_frame(out, label(Kind::EntityRemoved, 0), &[&address.0], &[]),
+        Operation::PutBlob { id, form, bytes } => {
+            let flags = if *form == BlobForm::Manifest { FLAG_MANIFEST } else { 0 };
+            write_frame(out, label(Kind::Blob, flags), &[&id.0], &[bytes]);
+        }
+        Operation::RemoveBlob(id) => write_frame(out, label(Kind::BlobRemoved, 0), &[&id.0], &[]),
+        Operation::PutRecord { key, value, .. } => write_record(out, label(Kind::Record, 0), key, value),
+        Operation::RemoveRecord { key, .. } => write_record(out, label(Kind::RecordRemoved, 0), key, &[]),
+    }
+}
+
+fn write_record(out: &mut Vec<u8>, label: Label, key: &RecordKey, value: &[u8]) {
+    // A collection's name has at most 255 bytes.
+    let len = (key.collection().len() as u16).to_le_bytes();
+    write_frame(out, label, &[&len, key.collection().as_bytes(), key.key().as_bytes()], &[value]);
+}

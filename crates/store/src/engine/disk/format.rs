@@ -1,0 +1,382 @@
+//! The bytes on disk, written and read in this one place. `docs/FORMAT.md` describes them.
+//!
+//! Everything is little-endian; every length is bounded before it is believed.
+
+use statlas_core::Token;
+
+use crate::batch::{BlobForm, RecordKey};
+use crate::error::{Error, ErrorKind, Result};
+use crate::limits::{PAYLOAD_BYTES_MAX, RECORD_KEY_BYTES_MAX};
+
+/// The format that this release writes, and the newest that it reads.
+pub(super) const VERSION: u32 = 1;
+pub(super) const STORE_HEADER_BYTES: usize = 64;
+pub(super) const SEGMENT_HEADER_BYTES: usize = 80;
+pub(super) const FRAME_HEADER_BYTES: usize = 16;
+/// Frames begin at multiples of this many bytes.
+pub(super) const ALIGNMENT: usize = 8;
+const STORE_MAGIC: &[u8; 8] = b"STATLAS\0";
+const SEGMENT_MAGIC: &[u8; 8] = b"STATSEG\0";
+const COMMIT_PAYLOAD_BYTES: usize = 64;
+const KEY_BYTES_MAX: usize = 2 + 255 + RECORD_KEY_BYTES_MAX;
+
+/// What a frame holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Kind {
+    /// The end of a batch: all its frames stand before it.
+    Commit = 1,
+    /// The log was closed in order; everything before it is synced.
+    Close = 2,
+    Entity = 16,
+    Blob = 17,
+    Record = 18,
+    EntityRemoved = 32,
+    BlobRemoved = 33,
+    RecordRemoved = 34,
+}
+
+impl Kind {
+    fn from_byte(byte: u8) -> Option<Self> {
+        [
+            Self::Commit,
+            Self::Close,
+            Self::Entity,
+            Self::Blob,
+            Self::Record,
+            Self::EntityRemoved,
+            Self::BlobRemoved,
+            Self::RecordRemoved,
+        ]
+        .into_iter()
+        .find(|kind| *kind as u8 == byte)
+    }
+}
+
+/// An entity's payload begins with a token of 64 bytes.
+pub(super) const FLAG_TOKEN: u8 = 1;
+/// An entity's payload goes on with a blob's SHA-256.
+pub(super) const FLAG_BLOB: u8 = 2;
+/// A blob's payload is a manifest.
+pub(super) const FLAG_MANIFEST: u8 = 4;
+/// Reserved: the payload is compressed.
+pub(super) const FLAG_COMPRESSED: u8 = 8;
+/// Reserved: a record's payload begins with a lease.
+pub(super) const FLAG_LEASE: u8 = 16;
+const FLAGS_READ: u8 = FLAG_TOKEN | FLAG_BLOB | FLAG_MANIFEST;
+/// Written by a later release of the same version; refused by this one with a clear message.
+const FLAGS_RESERVED: u8 = FLAG_COMPRESSED | FLAG_LEASE;
+
+/// Where a frame stands: the number of its segment and its offset in it, in one number that sorts like
+/// the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Location(pub(super) u64);
+
+const OFFSET_BITS: u32 = 40;
+
+impl Location {
+    pub(super) fn new(segment: u32, offset: u64) -> Self {
+        debug_assert!(offset < 1 << OFFSET_BITS && segment < 1 << 24);
+        Self(u64::from(segment) << OFFSET_BITS | offset)
+    }
+
+    pub(super) fn segment(self) -> u32 {
+        (self.0 >> OFFSET_BITS) as u32
+    }
+
+    pub(super) fn offset(self) -> u64 {
+        self.0 & ((1 << OFFSET_BITS) - 1)
+    }
+}
+
+impl std::fmt::Display for Location {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "segment {} offset {}", self.segment(), self.offset())
+    }
+}
+
+fn array<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
+    bytes[at..at + N].try_into().unwrap_or([0; N])
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes(array(bytes, at))
+}
+
+fn u64_at(bytes: &[u8], at: usize) -> u64 {
+    u64::from_le_bytes(array(bytes, at))
+}
+
+/// What the file `STATLAS` says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct StoreHeader {
+    pub(super) store_id: [u8; 16],
+}
+
+impl StoreHeader {
+    pub(super) fn encode(&self) -> [u8; STORE_HEADER_BYTES] {
+        let mut bytes = [0; STORE_HEADER_BYTES];
+        bytes[0..8].copy_from_slice(STORE_MAGIC);
+        bytes[8..12].copy_from_slice(&VERSION.to_le_bytes());
+        bytes[16..32].copy_from_slice(&self.store_id);
+        let crc = crc32c::crc32c(&bytes[..60]);
+        bytes[60..].copy_from_slice(&crc.to_le_bytes());
+        bytes
+    }
+
+    /// Reads the header of the store at `place`.
+    pub(super) fn decode(bytes: &[u8], place: &str) -> Result<Self> {
+        if bytes.len() < 12 || !bytes.starts_with(STORE_MAGIC) {
+            let message = format!("{place}: not a Statlas store: its file STATLAS has another content");
+            return Err(Error::new(ErrorKind::NotAStore, message));
+        }
+        let version = u32_at(bytes, 8);
+        if version > VERSION {
+            let message = format!(
+                "{place}: the store has format {version}; this release reads up to {VERSION}. Use a newer release"
+            );
+            return Err(Error::new(ErrorKind::NewerFormat, message));
+        }
+        if bytes.len() != STORE_HEADER_BYTES || u32_at(bytes, 60) != crc32c::crc32c(&bytes[..60]) {
+            let message = format!("{place}: the store's file STATLAS is damaged: its checksum is wrong");
+            return Err(Error::new(ErrorKind::Corrupt, message));
+        }
+        Ok(Self { store_id: array(bytes, 16) })
+    }
+}
+
+/// What the first bytes of a segment say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct SegmentHeader {
+    pub(super) number: u32,
+    pub(super) store_id: [u8; 16],
+    /// The first revision that may stand in the segment.
+    pub(super) first_revision: u64,
+    /// The head of the hash chain before it.
+    pub(super) chain: [u8; 32],
+}
+
+impl SegmentHeader {
+    pub(super) fn encode(&self) -> [u8; SEGMENT_HEADER_BYTES] {
+        let mut bytes = [0; SEGMENT_HEADER_BYTES];
+        bytes[0..8].copy_from_slice(SEGMENT_MAGIC);
+        bytes[8..12].copy_from_slice(&VERSION.to_le_bytes());
+        bytes[12..16].copy_from_slice(&self.number.to_le_bytes());
+        bytes[16..32].copy_from_slice(&self.store_id);
+        bytes[32..40].copy_from_slice(&self.first_revision.to_le_bytes());
+        bytes[40..72].copy_from_slice(&self.chain);
+        let crc = crc32c::crc32c(&bytes[..76]);
+        bytes[76..].copy_from_slice(&crc.to_le_bytes());
+        bytes
+    }
+
+    /// The header, or what is wrong with it.
+    pub(super) fn decode(bytes: &[u8]) -> std::result::Result<Self, &'static str> {
+        let Some(bytes) = bytes.get(..SEGMENT_HEADER_BYTES) else { return Err("the header is cut short") };
+        if u32_at(bytes, 76) != crc32c::crc32c(&bytes[..76]) || !bytes.starts_with(SEGMENT_MAGIC) {
+            return Err("the header's checksum is wrong");
+        }
+        Ok(Self {
+            number: u32_at(bytes, 12),
+            store_id: array(bytes, 16),
+            first_revision: u64_at(bytes, 32),
+            chain: array(bytes, 40),
+        })
+    }
+}
+
+/// The header of a frame, its lengths bounded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct FrameHeader {
+    pub(super) crc: u32,
+    pub(super) payload_bytes: usize,
+    pub(super) kind: Kind,
+    pub(super) flags: u8,
+    pub(super) key_bytes: usize,
+    pub(super) ordinal: u32,
+}
+
+impl FrameHeader {
+    /// The header, or what is wrong with it.
+    pub(super) fn decode(bytes: &[u8; FRAME_HEADER_BYTES]) -> std::result::Result<Self, &'static str> {
+        let header = Self {
+            crc: u32_at(bytes, 0),
+            payload_bytes: u32_at(bytes, 4) as usize,
+            kind: Kind::from_byte(bytes[8]).ok_or("the frame's kind is unknown")?,
+            flags: bytes[9],
+            key_bytes: usize::from(u16::from_le_bytes([bytes[10], bytes[11]])),
+            ordinal: u32_at(bytes, 12),
+        };
+        let key_fits = match header.kind {
+            Kind::Commit | Kind::Close => header.key_bytes == 0 && header.payload_bytes == COMMIT_PAYLOAD_BYTES,
+            Kind::Record | Kind::RecordRemoved => (4..=KEY_BYTES_MAX).contains(&header.key_bytes),
+            Kind::Entity | Kind::Blob | Kind::EntityRemoved | Kind::BlobRemoved => header.key_bytes == 32,
+        };
+        if !key_fits || header.payload_bytes > PAYLOAD_BYTES_MAX {
+            return Err("the frame's lengths are impossible");
+        }
+        Ok(header)
+    }
+
+    /// Bytes of the whole frame, padding counted.
+    pub(super) fn frame_bytes(&self) -> usize {
+        (FRAME_HEADER_BYTES + self.key_bytes + self.payload_bytes).next_multiple_of(ALIGNMENT)
+    }
+}
+
+/// A whole frame whose checksum is right.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Frame<'a> {
+    pub(super) header: FrameHeader,
+    bytes: &'a [u8],
+}
+
+impl<'a> Frame<'a> {
+    /// The frame that `bytes` begin with, or what is wrong with it.
+    pub(super) fn decode(bytes: &'a [u8]) -> std::result::Result<Self, &'static str> {
+        let header = bytes.first_chunk().ok_or("the frame is cut short")?;
+        let header = FrameHeader::decode(header)?;
+        let bytes = bytes.get(..header.frame_bytes()).ok_or("the frame is cut short")?;
+        if crc32c::crc32c(&bytes[4..]) != header.crc {
+            return Err("the frame's checksum is wrong");
+        }
+        if header.flags & FLAGS_RESERVED != 0 {
+            return Err("the frame uses a feature of a later release");
+        }
+        if header.flags & !FLAGS_READ != 0 {
+            return Err("the frame's flags are unknown");
+        }
+        Ok(Self { header, bytes })
+    }
+
+    pub(super) fn key(&self) -> &'a [u8] {
+        &self.bytes[FRAME_HEADER_BYTES..][..self.header.key_bytes]
+    }
+
+    pub(super) fn payload(&self) -> &'a [u8] {
+        &self.bytes[FRAME_HEADER_BYTES + self.header.key_bytes..][..self.header.payload_bytes]
+    }
+
+    /// The key of an entity or a blob.
+    pub(super) fn sha256(&self) -> [u8; 32] {
+        self.key().try_into().unwrap_or([0; 32])
+    }
+
+    pub(super) fn record_key(&self) -> Option<RecordKey> {
+        let (len, names) = self.key().split_first_chunk()?;
+        let (collection, key) = names.split_at_checked(usize::from(u16::from_le_bytes(*len)))?;
+        RecordKey::new(std::str::from_utf8(collection).ok()?, std::str::from_utf8(key).ok()?).ok()
+    }
+
+    pub(super) fn blob_form(&self) -> BlobForm {
+        if self.header.flags & FLAG_MANIFEST != 0 { BlobForm::Manifest } else { BlobForm::Whole }
+    }
+
+    /// Splits the payload of an entity into what is attached to it and its canonical text.
+    pub(super) fn entity_parts(&self) -> Option<EntityPayload<'a>> {
+        let mut payload = self.payload();
+        let (mut token, mut blob) = (None, None);
+        if self.header.flags & FLAG_TOKEN != 0 {
+            let (bytes, rest) = payload.split_first_chunk()?;
+            token = Some(Token::from_bytes(bytes).ok()?);
+            payload = rest;
+        }
+        if self.header.flags & FLAG_BLOB != 0 {
+            let (bytes, rest) = payload.split_first_chunk()?;
+            blob = Some(statlas_core::BlobId(*bytes));
+            payload = rest;
+        }
+        Some(EntityPayload { token, blob, canonical: payload })
+    }
+
+    /// The bytes that the hash chain covers: all but the content whose SHA-256 is the key, which covers it.
+    pub(super) fn chained_bytes(&self) -> [&'a [u8]; 2] {
+        let attached = match self.header.kind {
+            Kind::Entity => {
+                let token = if self.header.flags & FLAG_TOKEN != 0 { 64 } else { 0 };
+                let blob = if self.header.flags & FLAG_BLOB != 0 { 32 } else { 0 };
+                token + blob
+            }
+            Kind::Blob if self.header.flags & FLAG_MANIFEST == 0 => 0,
+            _ => self.header.payload_bytes,
+        };
+        let attached = attached.min(self.header.payload_bytes);
+        [&self.bytes[..FRAME_HEADER_BYTES + self.header.key_bytes], &self.payload()[..attached]]
+    }
+
+    pub(super) fn commit(&self) -> CommitPayload {
+        let payload = self.payload();
+        CommitPayload {
+            revision: u64_at(payload, 0),
+            frames: u32_at(payload, 8),
+            batch_bytes: u32_at(payload, 12),
+            frames_crc: u32_at(payload, 16),
+            synced: Location(u64_at(payload, 24)),
+            chain: array(payload, 32),
+        }
+    }
+}
+
+/// What an entity's frame carries.
+pub(super) struct EntityPayload<'a> {
+    pub(super) token: Option<Token>,
+    pub(super) blob: Option<statlas_core::BlobId>,
+    pub(super) canonical: &'a [u8],
+}
+
+/// What a commit frame says of its batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct CommitPayload {
+    pub(super) revision: u64,
+    /// Frames of the batch before this one.
+    pub(super) frames: u32,
+    /// Bytes of those frames.
+    pub(super) batch_bytes: u32,
+    /// CRC-32C of the checksums of those frames, one after another.
+    pub(super) frames_crc: u32,
+    /// Everything before this place was synced when the frame was made.
+    pub(super) synced: Location,
+    /// SHA-256 of the chain before, the revision and the digest of the batch.
+    pub(super) chain: [u8; 32],
+}
+
+impl CommitPayload {
+    pub(super) fn encode(&self) -> [u8; COMMIT_PAYLOAD_BYTES] {
+        let mut payload = [0; COMMIT_PAYLOAD_BYTES];
+        payload[0..8].copy_from_slice(&self.revision.to_le_bytes());
+        payload[8..12].copy_from_slice(&self.frames.to_le_bytes());
+        payload[12..16].copy_from_slice(&self.batch_bytes.to_le_bytes());
+        payload[16..20].copy_from_slice(&self.frames_crc.to_le_bytes());
+        payload[24..32].copy_from_slice(&self.synced.0.to_le_bytes());
+        payload[32..64].copy_from_slice(&self.chain);
+        payload
+    }
+}
+
+/// Bytes of a whole commit frame.
+pub(super) const COMMIT_FRAME_BYTES: usize = FRAME_HEADER_BYTES + COMMIT_PAYLOAD_BYTES;
+
+/// What is put in front of a key and a payload.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Label {
+    pub(super) kind: Kind,
+    pub(super) flags: u8,
+    pub(super) ordinal: u32,
+}
+
+/// Appends a frame; key and payload are given in pieces.
+pub(super) fn write_frame(out: &mut Vec<u8>, label: Label, key: &[&[u8]], payload: &[&[u8]]) {
+    let start = out.len();
+    let length = |pieces: &[&[u8]]| pieces.iter().map(|piece| piece.len()).sum::<usize>();
+    // Batches are checked against their limits before they are encoded.
+    let (key_bytes, payload_bytes) = (length(key) as u16, length(payload) as u32);
+    out.extend_from_slice(&[0; 4]);
+    out.extend_from_slice(&payload_bytes.to_le_bytes());
+    out.extend_from_slice(&[label.kind as u8, label.flags]);
+    out.extend_from_slice(&key_bytes.to_le_bytes());
+    out.extend_from_slice(&label.ordinal.to_le_bytes());
+    key.iter().chain(payload).for_each(|piece| out.extend_from_slice(piece));
+    out.resize(start + (out.len() - start).next_multiple_of(ALIGNMENT), 0);
+    let crc = crc32c::crc32c(&out[start + 4..]);
+    out[start..start + 4].copy_from_slice(&crc.to_le_bytes());
+}

@@ -1,0 +1,274 @@
+//! Opening a log: reads every segment, several at a time, and tells a torn tail from damage.
+//!
+//! A crash leaves at most one kind of trace: bytes behind the last place that is known to be synced that
+//! are not a whole batch. Those were never acknowledged as synced and are cut off. Anything wrong before
+//! that place was acknowledged once: it is reported, and everything around it is served.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
+
+use super::format::{Kind, Location, SEGMENT_HEADER_BYTES, SegmentHeader};
+use super::log::{Log, Segment};
+use super::scan::{Damage, Depth, Placed, ScannedBatch, ScannedSegment, scan};
+use super::storage::Storage;
+use super::tables::Tables;
+use super::writer::SEGMENT_ROOM_BYTES;
+use crate::error::{Error, ErrorKind, Result};
+
+/// A log that was read.
+pub(super) struct Recovered {
+    pub(super) log: Log,
+    pub(super) tables: Tables,
+    pub(super) last: Arc<Segment>,
+    pub(super) end: u64,
+    pub(super) revision: u64,
+    pub(super) chain: [u8; 32],
+    /// Where the log was closed in order, if nothing follows.
+    pub(super) closed_at: Option<Location>,
+    pub(super) damage: Vec<String>,
+}
+
+/// The numbers of the segments in a store, in order.
+pub(super) fn segment_numbers(storage: &dyn Storage) -> Result<Vec<u32>> {
+    let names = storage.list("log").map_err(|error| Error::io("listing the folder log failed", error))?;
+    let number = |name: &String| name.strip_suffix(".seg").filter(|stem| stem.len() == 8)?.parse().ok();
+    let mut numbers: Vec<u32> = names.iter().filter_map(number).filter(|number| *number > 0).collect();
+    numbers.sort_unstable();
+    Ok(numbers)
+}
+
+/// Reads a segment from its file, not through its mapping, so that its pages need not stay in memory.
+pub(super) fn scan_file(segment: &Segment, bytes: u64, depth: Depth) -> Result<ScannedSegment> {
+    let failed = |error| Error::io(format!("reading {} failed", Segment::name(segment.number)), error);
+    let mut content = vec![0; bytes as usize];
+    segment.file.read_at(0, &mut content).map_err(failed)?;
+    Ok(scan(segment.number, &content, depth))
+}
+
+/// Scans segments in parallel and hands the results over in order. At most one a thread waits.
+pub(super) fn scan_in_order(
+    segments: &[(Arc<Segment>, u64)],
+    depth: Depth,
+    mut take: impl FnMut(ScannedSegment) -> Result<()>,
+) -> Result<()> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(segments.len());
+    let (senders, receivers): (Vec<_>, Vec<_>) = segments.iter().map(|_| mpsc::sync_channel(0)).unzip();
+    let next = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                loop {
+                    let at = next.fetch_add(1, Ordering::Relaxed);
+                    let Some((segment, bytes)) = segments.get(at) else { break };
+                    // A receiver that is gone has stopped at an error.
+                    if senders[at].send(scan_file(segment, *bytes, depth)).is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+        // Moved in, so that an early return lets the threads end.
+        for receiver in receivers {
+            let scanned = receiver.recv().map_err(|_| Error::new(ErrorKind::Io, "a thread that read the log died"))?;
+            take(scanned?)?;
+        }
+        Ok(())
+    })
+}
+
+/// Reads the log of a store.
+pub(super) fn recover(storage: &dyn Storage, store_id: [u8; 16], segment_bytes: u64) -> Result<Recovered> {
+    let numbers = drop_unborn_segment(storage, segment_numbers(storage)?)?;
+    let mut segments = Vec::new();
+    for number in numbers {
+        segments.push(open_segment(storage, number, segment_bytes)?);
+    }
+    if segments.is_empty() {
+        let header = SegmentHeader { number: 1, store_id, first_revision: 1, chain: [0; 32] };
+        let segment = super::create_segment(storage, &header, segment_bytes)?;
+        segments.push((Arc::new(segment), SEGMENT_HEADER_BYTES as u64));
+    }
+    let log = Log::new(Vec::new());
+    segments.iter().for_each(|(segment, _)| log.push(Arc::clone(segment)));
+    let mut recovery = Recovery {
+        log,
+        tables: Tables::new(),
+        store_id,
+        revision: 0,
+        chain: [0; 32],
+        next_number: 1,
+        closed_at: None,
+        damage: Vec::new(),
+    };
+    let last = segments.len() - 1;
+    let mut end = SEGMENT_HEADER_BYTES as u64;
+    let mut at = 0;
+    scan_in_order(&segments, Depth::Checksums, |scanned| {
+        let is_last = at == last;
+        at += 1;
+        end = recovery.segment(storage, scanned, is_last)?;
+        Ok(())
+    })?;
+    let (last, bytes) = segments.swap_remove(last);
+    if end < bytes {
+        last.set_written(end);
+        let cut = last.file.set_len(end).and_then(|()| last.file.sync());
+        cut.map_err(|error| Error::io(format!("cutting the torn tail of {} failed", Segment::name(last.number)), error))?;
+    }
+    let Recovery { log, tables, revision, chain, closed_at, damage, .. } = recovery;
+    Ok(Recovered { log, tables, last, end, revision, chain, closed_at, damage })
+}
+
+/// A crash while a segment was made leaves a last file without a whole header, and so without a batch.
+fn drop_unborn_segment(storage: &dyn Storage, mut numbers: Vec<u32>) -> Result<Vec<u32>> {
+    let Some(last) = numbers.last().copied() else { return Ok(numbers) };
+    let name = Segment::name(last);
+    let failed = |error| Error::io(format!("opening {name} failed"), error);
+    let bytes = storage.open(&name, false).and_then(|file| file.len()).map_err(failed)?;
+    if bytes <= SEGMENT_HEADER_BYTES as u64 {
+        let content = storage.read(&name).map_err(failed)?;
+        if SegmentHeader::decode(&content).is_err() {
+            storage.remove(&name).map_err(|error| Error::io(format!("removing the unfinished {name} failed"), error))?;
+            numbers.pop();
+        }
+    }
+    Ok(numbers)
+}
+
+fn open_segment(storage: &dyn Storage, number: u32, segment_bytes: u64) -> Result<(Arc<Segment>, u64)> {
+    let name = Segment::name(number);
+    let failed = |error| Error::io(format!("opening {name} failed"), error);
+    let file = storage.open(&name, false).map_err(failed)?;
+    let bytes = file.len().map_err(failed)?;
+    let room = (segment_bytes + SEGMENT_ROOM_BYTES).max(bytes);
+    let map = file.map(room as usize).map_err(failed)?;
+    Ok((Arc::new(Segment::new(number, file, map, bytes)), bytes))
+}
+
+struct Recovery {
+    log: Log,
+    tables: Tables,
+    store_id: [u8; 16],
+    revision: u64,
+    chain: [u8; 32],
+    next_number: u32,
+    closed_at: Option<Location>,
+    damage: Vec<String>,
+}
+
+impl Recovery {
+    /// Takes over a segment, and returns where it ends.
+    fn segment(&mut self, storage: &dyn Storage, scanned: ScannedSegment, is_last: bool) -> Result<u64> {
+        let ScannedSegment { number, header, bytes, batches, damage, uncommitted, end } = scanned;
+        for missing in self.next_number..number {
+            self.damage.push(format!("segment {missing} is missing"));
+        }
+        self.next_number = number + 1;
+        match header {
+            Err(reason) => self.damage.push(format!("segment {number} offset 0: {reason}")),
+            Ok(header) if header.number != number || header.store_id != self.store_id => {
+                self.damage.push(format!("segment {number}: the file belongs to another place or store; it was left out"));
+                return Ok(if is_last { bytes } else { end });
+            }
+            Ok(_) => {}
+        }
+        // What a later frame says was synced before it, was.
+        let synced = batches.iter().map(|batch| batch.commit.synced).max();
+        let synced = if is_last { synced } else { Some(Location(u64::MAX)) };
+        let is_synced = |place: Location| synced.is_some_and(|synced| place < synced);
+        let mut valid_end = SEGMENT_HEADER_BYTES as u64;
+        for batch in batches {
+            if batch.is_damaged && !is_synced(batch.start) {
+                break;
+            }
+            valid_end = batch.end;
+            self.batch(number, batch)?;
+        }
+        let lost_commit = !is_last && !uncommitted.is_empty();
+        for place in damage.iter().filter(|place| is_synced(place.start) || place.start.offset() < valid_end) {
+            self.report(place);
+        }
+        if lost_commit {
+            let first = uncommitted.first().map_or(Location::new(number, end), |placed| placed.location);
+            self.damage.push(format!("{first}: the commit frame of the last batch is missing"));
+            self.apply(self.revision + 1, uncommitted)?;
+        }
+        if !is_last {
+            if bytes > end && !lost_commit {
+                let place = Location::new(number, end);
+                self.damage.push(format!("{place}: {} bytes behind the last batch are damaged", bytes - end));
+            }
+            return Ok(end);
+        }
+        self.keep_cut_batches(storage, number, valid_end, end)?;
+        Ok(valid_end)
+    }
+
+    fn batch(&mut self, number: u32, batch: ScannedBatch) -> Result<()> {
+        let ScannedBatch { commit, start, end, is_close, mut changes, is_damaged, .. } = batch;
+        self.closed_at = is_close.then(|| Location::new(number, end));
+        let frames_start = Location::new(
+            number,
+            (end - super::format::COMMIT_FRAME_BYTES as u64).saturating_sub(commit.batch_bytes.into()),
+        );
+        if is_damaged {
+            self.damage.push(format!("{start}: the batch of revision {} is damaged", commit.revision));
+            // Frames before the batch's own belong to one whose commit frame is damaged.
+            let own = changes.partition_point(|placed| placed.location < frames_start);
+            let rest = changes.split_off(own);
+            let earlier = std::mem::replace(&mut changes, rest);
+            if !earlier.is_empty() {
+                self.apply(commit.revision.saturating_sub(1), earlier)?;
+            }
+        }
+        self.apply(commit.revision, changes)?;
+        self.revision = self.revision.max(commit.revision);
+        self.chain = commit.chain;
+        Ok(())
+    }
+
+    fn apply(&mut self, revision: u64, changes: Vec<Placed>) -> Result<()> {
+        self.revision = self.revision.max(revision);
+        self.tables.apply(&self.log, revision, changes)
+    }
+
+    fn report(&mut self, place: &Damage) {
+        self.damage.push(describe(place));
+        if let Some((Kind::Entity | Kind::Blob, key)) = place.seems {
+            self.tables.inner.write().damaged.extend(HashMap::from([(key, place.start)]));
+        }
+    }
+
+    /// Whole batches behind the first broken one are cut off with it, but not thrown away.
+    fn keep_cut_batches(&mut self, storage: &dyn Storage, number: u32, from: u64, whole_end: u64) -> Result<()> {
+        if whole_end <= from {
+            return Ok(());
+        }
+        let failed = |error| Error::io("keeping the cut tail of the log failed", error);
+        let file = storage.open(&Segment::name(number), false).map_err(failed)?;
+        let mut bytes = vec![0; (whole_end - from) as usize];
+        file.read_at(from, &mut bytes).map_err(failed)?;
+        storage.create_folder("cut").map_err(failed)?;
+        let name = format!("cut/{number:08}-{from}.frames");
+        storage.write(&name, &bytes).map_err(failed)?;
+        self.damage.push(format!(
+            "{}: a batch that is not whole and {} bytes behind it were cut off; they are kept in {name}",
+            Location::new(number, from),
+            whole_end - from,
+        ));
+        Ok(())
+    }
+}
+
+/// A damaged place in words.
+pub(super) fn describe(place: &Damage) -> String {
+    let Damage { start, bytes, reason, seems } = place;
+    let what = match seems {
+        Some((Kind::Entity, key)) => format!(", it seems to be entity {}", statlas_core::Address(*key)),
+        Some((Kind::Blob, key)) => format!(", it seems to be blob {}", statlas_core::BlobId(*key)),
+        _ => String::new(),
+    };
+    format!("{start}: {bytes} bytes are damaged: {reason}{what}")
+}

@@ -1,0 +1,126 @@
+//! What is where: the indexes that lead from names to places in the log.
+
+use std::collections::{BTreeMap, HashMap};
+
+use parking_lot::RwLock;
+use statlas_core::Address;
+
+use super::format::Location;
+use super::log::Log;
+use super::scan::{Change, Placed};
+use crate::batch::RecordKey;
+use crate::catalogue::{Catalogue, Row};
+use crate::engine::StoredEntity;
+use crate::error::Result;
+use crate::index::{Index, key_of};
+
+/// The indexes. Only the thread that holds the commit lock changes them.
+pub(super) struct Tables {
+    /// From addresses to entities, read without a lock.
+    pub(super) entities: Index,
+    /// From SHA-256 to blobs, chunks and manifests, read without a lock.
+    pub(super) blobs: Index,
+    /// All that must be seen to change at once.
+    pub(super) inner: RwLock<Inner>,
+}
+
+pub(super) struct Inner {
+    pub(super) catalogue: Catalogue,
+    pub(super) records: BTreeMap<RecordKey, RecordPlace>,
+    /// Entities and blobs whose frames were damaged when the log was read.
+    pub(super) damaged: HashMap<[u8; 32], Location>,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RecordPlace {
+    pub(super) location: Location,
+    pub(super) revision: u64,
+}
+
+impl Tables {
+    pub(super) fn new() -> Self {
+        Self {
+            entities: Index::new(),
+            blobs: Index::new(),
+            inner: RwLock::new(Inner {
+                catalogue: Catalogue::new(),
+                records: BTreeMap::new(),
+                damaged: HashMap::new(),
+            }),
+        }
+    }
+
+    /// Makes the changes of a batch visible, in their order.
+    pub(super) fn apply(&self, log: &Log, revision: u64, changes: Vec<Placed>) -> Result<()> {
+        // A batch becomes visible to queries in one step, so the lock is held for all of it.
+        let mut inner = self.inner.write();
+        changes.into_iter().try_for_each(|placed| self.apply_one(log, &mut inner, revision, placed))
+    }
+
+    fn apply_one(&self, log: &Log, inner: &mut Inner, revision: u64, placed: Placed) -> Result<()> {
+        let Placed { change, location, ordinal } = placed;
+        let has_id = |location: u64, id: &str| Ok(read_entity(log, Location(location))?.head()?.id == id);
+        match change {
+            Change::Entity { address, head } => {
+                inner.damaged.remove(&address.0);
+                self.entities.insert(key_of(&address.0), location.0);
+                inner.catalogue.push(&head, Row { location: location.0, revision, ordinal }, &has_id)?;
+            }
+            Change::Blob(id) => {
+                inner.damaged.remove(&id.0);
+                self.blobs.insert(key_of(&id.0), location.0);
+            }
+            Change::Record(key) => {
+                inner.records.insert(key, RecordPlace { location, revision });
+            }
+            Change::EntityRemoved(address) => {
+                inner.damaged.remove(&address.0);
+                if let Some(place) = self.place(&self.entities, log, &address.0, u64::MAX)? {
+                    let id = read_entity(log, place)?;
+                    inner.catalogue.remove(&id.head()?.id, place.0, &has_id)?;
+                    self.entities.remove(key_of(&address.0), place.0);
+                }
+            }
+            Change::BlobRemoved(id) => {
+                inner.damaged.remove(&id.0);
+                if let Some(place) = self.place(&self.blobs, log, &id.0, u64::MAX)? {
+                    self.blobs.remove(key_of(&id.0), place.0);
+                }
+            }
+            Change::RecordRemoved(key) => {
+                inner.records.remove(&key);
+            }
+        }
+        Ok(())
+    }
+
+    /// Where the frame with a key stands, of those before `end`.
+    pub(super) fn place(&self, index: &Index, log: &Log, key: &[u8; 32], end: u64) -> Result<Option<Location>> {
+        let found = index.find(key_of(key), |value| {
+            if value >= end {
+                return None;
+            }
+            match log.read_key(Location(value)) {
+                Ok(found) if found == *key => Some(Ok(Location(value))),
+                Ok(_) => None,
+                Err(error) => Some(Err(error)),
+            }
+        });
+        found.transpose()
+    }
+}
+
+/// The entity whose frame stands at a location.
+pub(super) fn read_entity(log: &Log, location: Location) -> Result<StoredEntity> {
+    let mut bytes = Vec::new();
+    let frame = log.read(location, &mut bytes)?;
+    let address = Address(frame.sha256());
+    let parts = frame
+        .entity_parts()
+        .filter(|_| frame.header.kind == super::format::Kind::Entity)
+        .ok_or_else(|| super::log::corrupt(location, "the frame holds no entity"))?;
+    let (token, blob) = (parts.token, parts.blob);
+    let end = super::format::FRAME_HEADER_BYTES + frame.header.key_bytes + frame.header.payload_bytes;
+    let canonical = end - parts.canonical.len()..end;
+    Ok(StoredEntity { address, bytes, canonical, token, blob })
+}

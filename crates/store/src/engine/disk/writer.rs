@@ -1,0 +1,284 @@
+//! Group commit: one thread at a time judges, writes and syncs for all that wait.
+//!
+//! A writer puts its batch into the queue and asks for the commit lock. Who gets it takes the whole queue,
+//! judges each batch in turn, writes all that hold with one write, syncs once if anybody asked for it,
+//! makes them visible and leaves each its answer. The others find their answer when the lock is theirs.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use parking_lot::Mutex;
+
+use super::DiskEngine;
+use super::encode::EncodedBatch;
+use super::format::{COMMIT_FRAME_BYTES, CommitPayload, Kind, Label, Location, SEGMENT_HEADER_BYTES, SegmentHeader, write_frame};
+use super::log::Segment;
+use super::scan::{Change, Placed, next_chain};
+use crate::batch::{Batch, Operation};
+use crate::engine::{Commit, Durability};
+use crate::error::{Error, ErrorKind, Result};
+use crate::limits::{BATCH_BYTES_MAX, BATCH_OPERATIONS_MAX};
+use crate::overlay::{Overlay, Plan, judge};
+
+/// Buffered bytes are handed to the operating system when there are this many.
+const TAIL_BYTES_MAX: usize = 1 << 20;
+/// A segment is mapped with room for the largest batch behind the size at which a new one is begun.
+pub(super) const SEGMENT_ROOM_BYTES: u64 = (BATCH_BYTES_MAX + BATCH_OPERATIONS_MAX * 80 + COMMIT_FRAME_BYTES) as u64;
+
+/// A batch that waits for its answer.
+pub(super) struct Request {
+    encoded: Mutex<Option<EncodedBatch>>,
+    durability: Durability,
+    answer: Mutex<Option<Result<Commit>>>,
+}
+
+/// What only the holder of the commit lock touches.
+pub(super) struct Writer {
+    pub(super) segment: Arc<Segment>,
+    /// Behind the last frame, those in the tail counted.
+    pub(super) end: u64,
+    /// The newest revision that was judged good.
+    pub(super) revision: u64,
+    pub(super) chain: [u8; 32],
+    /// Everything before this place is synced.
+    pub(super) synced: Location,
+}
+
+/// A batch that was judged good.
+struct Judged {
+    request: Arc<Request>,
+    commit: Commit,
+    changes: Vec<Placed>,
+}
+
+impl DiskEngine {
+    pub(super) fn group_commit(&self, batch: Batch, durability: Durability) -> Result<Commit> {
+        batch.check()?;
+        self.check_usable()?;
+        let request = Arc::new(Request {
+            encoded: Mutex::new(Some(EncodedBatch::new(batch))),
+            durability,
+            answer: Mutex::new(None),
+        });
+        self.queue.lock().push(Arc::clone(&request));
+        let mut writer = self.writer.lock();
+        if let Some(answer) = request.answer.lock().take() {
+            return answer;
+        }
+        let waiting = std::mem::take(&mut *self.queue.lock());
+        self.commit_group(&mut writer, waiting);
+        let answer = request.answer.lock().take();
+        answer.unwrap_or_else(|| Err(Error::new(ErrorKind::Poisoned, "the commit was left without an answer")))
+    }
+
+    fn commit_group(&self, writer: &mut Writer, waiting: Vec<Arc<Request>>) {
+        let mut judged = Vec::with_capacity(waiting.len());
+        let mut overlay = Overlay::default();
+        for request in waiting {
+            let Some(encoded) = request.encoded.lock().take() else { continue };
+            let outcome = self
+                .check_usable()
+                .and_then(|()| self.judge(writer, &mut overlay, &encoded))
+                .and_then(|plan| self.append(writer, encoded, &plan));
+            match outcome {
+                Ok((commit, changes)) => judged.push(Judged { request, commit, changes }),
+                Err(error) => *request.answer.lock() = Some(Err(error)),
+            }
+        }
+        let durability = judged.iter().map(|judged| judged.request.durability).max();
+        let stored = durability.map_or(Ok(()), |durability| self.reach(writer, durability));
+        for Judged { request, commit, changes } in judged {
+            let answer = match (&stored, self.check_usable()) {
+                (Ok(()), Ok(())) => self.publish(commit, changes),
+                (Err(error), _) => Err(Error::new(error.kind(), format!("{error}; nothing of the batch was stored"))),
+                (Ok(()), Err(error)) => Err(error),
+            };
+            *request.answer.lock() = Some(answer);
+        }
+        if stored.is_ok() {
+            self.published.store(Location::new(writer.segment.number, writer.end).0, Ordering::Release);
+        }
+    }
+
+    fn judge(&self, writer: &Writer, overlay: &mut Overlay, encoded: &EncodedBatch) -> Result<Plan> {
+        let (plan, above) = judge(self, overlay, &encoded.batch, writer.revision + 1)?;
+        overlay.absorb(above);
+        Ok(plan)
+    }
+
+    /// Puts the frames of a judged batch behind the tail.
+    fn append(&self, writer: &mut Writer, encoded: EncodedBatch, plan: &Plan) -> Result<(Commit, Vec<Placed>)> {
+        let mut commit = plan.commit;
+        commit.revision = writer.revision;
+        if !plan.changes.contains(&true) {
+            return Ok((commit, Vec::new()));
+        }
+        let full = writer.end + encoded.bytes_max() as u64 > self.segment_bytes;
+        if full && writer.end > SEGMENT_HEADER_BYTES as u64 {
+            self.roll(writer)?;
+        }
+        let mut tail = self.log.tail.write();
+        (tail.segment, tail.offset) = (writer.segment.number, writer.end - tail.bytes.len() as u64);
+        let (base, start) = (tail.offset, tail.bytes.len());
+        let mut places = Vec::with_capacity(plan.changes.len());
+        let number = writer.segment.number;
+        let sums = encoded.append(plan, &mut tail.bytes, |index, at| {
+            places.push((index, Location::new(number, base + at as u64)));
+        });
+        writer.revision += 1;
+        writer.chain = next_chain(&writer.chain, writer.revision, &sums.digest);
+        commit.revision = writer.revision;
+        let payload = CommitPayload {
+            revision: writer.revision,
+            frames: sums.frames,
+            // A batch is bounded by its limits.
+            batch_bytes: (tail.bytes.len() - start) as u32,
+            frames_crc: sums.frames_crc,
+            synced: writer.synced,
+            chain: writer.chain,
+        };
+        write_frame(&mut tail.bytes, Label { kind: Kind::Commit, flags: 0, ordinal: 0 }, &[], &[&payload.encode()]);
+        writer.end = base + tail.bytes.len() as u64;
+        drop(tail);
+        Ok((commit, place_changes(encoded.batch, &places)))
+    }
+
+    /// Brings everything up to a level of durability.
+    pub(super) fn reach(&self, writer: &mut Writer, durability: Durability) -> Result<()> {
+        let buffered = self.log.tail.read().bytes.len();
+        if durability > Durability::Buffered || buffered > TAIL_BYTES_MAX {
+            self.flush(writer)?;
+        }
+        if durability == Durability::Synced {
+            self.sync_segment(writer)?;
+        }
+        Ok(())
+    }
+
+    /// Hands the tail to the operating system with one write.
+    fn flush(&self, writer: &mut Writer) -> Result<()> {
+        let mut tail = self.log.tail.write();
+        if tail.bytes.is_empty() {
+            return Ok(());
+        }
+        let name = Segment::name(writer.segment.number);
+        if let Err(error) = writer.segment.file.write_at(tail.offset, &tail.bytes) {
+            drop(tail);
+            return Err(self.poison(writer, Error::io(format!("writing {name} failed"), error)));
+        }
+        writer.segment.set_written(writer.end);
+        tail.offset = writer.end;
+        tail.bytes.clear();
+        tail.bytes.shrink_to(TAIL_BYTES_MAX * 8);
+        Ok(())
+    }
+
+    fn sync_segment(&self, writer: &mut Writer) -> Result<()> {
+        let end = Location::new(writer.segment.number, writer.end);
+        if writer.synced == end {
+            return Ok(());
+        }
+        if let Err(error) = writer.segment.file.sync() {
+            let name = Segment::name(writer.segment.number);
+            return Err(self.poison(writer, Error::io(format!("syncing {name} failed"), error)));
+        }
+        self.syncs.fetch_add(1, Ordering::Relaxed);
+        writer.synced = end;
+        Ok(())
+    }
+
+    /// Ends the segment and begins the next. What stands in an ended segment is synced.
+    fn roll(&self, writer: &mut Writer) -> Result<()> {
+        self.flush(writer)?;
+        self.sync_segment(writer)?;
+        let number = writer.segment.number + 1;
+        let header = SegmentHeader {
+            number,
+            store_id: self.store_id,
+            first_revision: writer.revision + 1,
+            chain: writer.chain,
+        };
+        let segment = match super::create_segment(&*self.storage, &header, self.segment_bytes) {
+            Ok(segment) => Arc::new(segment),
+            Err(error) => return Err(self.poison(writer, error)),
+        };
+        self.log.push(Arc::clone(&segment));
+        writer.end = SEGMENT_HEADER_BYTES as u64;
+        writer.synced = Location::new(number, writer.end);
+        writer.segment = segment;
+        Ok(())
+    }
+
+    /// Refuses all further writes. What the failed write left in the file is cut off again if that can be
+    /// done, so that a batch whose failure was reported does not come back.
+    fn poison(&self, writer: &mut Writer, error: Error) -> Error {
+        let mut reason = self.poisoned.lock();
+        if reason.is_none() {
+            let detail = std::error::Error::source(&error).map_or(String::new(), |source| format!(": {source}"));
+            *reason = Some(format!("{error}{detail}"));
+            let published = Location(self.published.load(Ordering::Acquire));
+            if published.segment() == writer.segment.number {
+                // Only a courtesy: opening the store cuts what is not whole anyway.
+                drop(writer.segment.file.set_len(published.offset()));
+            }
+        }
+        error
+    }
+
+    /// Makes a batch visible that has reached its level.
+    fn publish(&self, commit: Commit, changes: Vec<Placed>) -> Result<Commit> {
+        if changes.is_empty() {
+            return Ok(commit);
+        }
+        self.tables.apply(&self.log, commit.revision, changes)?;
+        self.revision.store(commit.revision, Ordering::Release);
+        Ok(commit)
+    }
+
+    /// Syncs, and notes in the log that it was closed in order.
+    pub(super) fn close_log(&self, writer: &mut Writer) -> Result<()> {
+        self.reach(writer, Durability::Synced)?;
+        let clean = Location::new(writer.segment.number, writer.end);
+        if self.closed_at.lock().is_some_and(|place| place == clean) {
+            return Ok(());
+        }
+        let payload = CommitPayload {
+            revision: writer.revision,
+            frames: 0,
+            batch_bytes: 0,
+            frames_crc: 0,
+            synced: clean,
+            chain: writer.chain,
+        };
+        {
+            let mut tail = self.log.tail.write();
+            (tail.segment, tail.offset) = (writer.segment.number, writer.end);
+            let label = Label { kind: Kind::Close, flags: 0, ordinal: 0 };
+            write_frame(&mut tail.bytes, label, &[], &[&payload.encode()]);
+            writer.end += tail.bytes.len() as u64;
+        }
+        self.reach(writer, Durability::Synced)
+    }
+}
+
+/// The changes of a batch with the places of their frames.
+fn place_changes(batch: Batch, places: &[(usize, Location)]) -> Vec<Placed> {
+    let mut places = places.iter().peekable();
+    let mut placed = Vec::with_capacity(places.len());
+    for (index, operation) in batch.into_operations().into_iter().enumerate() {
+        let Some((_, location)) = places.next_if(|(at, _)| *at == index) else { continue };
+        let change = match operation {
+            Operation::PutEntity(change) => {
+                Change::Entity { address: change.address, head: Box::new(change.head) }
+            }
+            Operation::RemoveEntity(address) => Change::EntityRemoved(address),
+            Operation::PutBlob { id, .. } => Change::Blob(id),
+            Operation::RemoveBlob(id) => Change::BlobRemoved(id),
+            Operation::PutRecord { key, .. } => Change::Record(key),
+            Operation::RemoveRecord { key, .. } => Change::RecordRemoved(key),
+        };
+        // A batch has at most 2^20 operations.
+        placed.push(Placed { change, location: *location, ordinal: index as u32 });
+    }
+    placed
+}

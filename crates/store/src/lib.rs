@@ -1,0 +1,42 @@
+//! Stores entities by their address, files by their SHA-256 and mutable records by name.
+//!
+//! A [`Store`] is an engine ([`Engine`]) with everything typed above it. A [`Batch`] holds any mix of
+//! changes and is stored as a whole or not at all, under one revision.
+//!
+//! ```
+//! use statlas_core::Entity;
+//! use statlas_store::{Location, Options, Store};
+//!
+//! let store = Store::open(&Location::Memory, &Options::default())?;
+//! let address = store.put(Entity::from_json(br#"{
+//!     "profile": "stat7", "id": "bc-0001", "entity_type": "concept", "realm": "data",
+//!     "coordinates": {"realm": "data", "lineage": 1, "adjacency": [], "horizon": "genesis",
+//!                     "resonance": 0.5, "velocity": 0.25, "density": 0.75},
+//!     "created_at": "2025-01-01T00:00:00.000Z", "state": {"value": 42}
+//! }"#)?)?;
+//! let found = store.get(&address)?.expect("it was stored");
+//! assert_eq!(found.entity()?.state().as_str(), r#"{"value":42}"#);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod batch;
+mod catalogue;
+mod engine;
+mod error;
+mod files;
+mod index;
+pub mod limits;
+mod overlay;
+mod query;
+mod store;
+#[cfg(feature = "testing")]
+pub mod testing;
+
+pub use batch::{Batch, BlobForm, Expected, RecordKey};
+pub use engine::{
+    CheckReport, Commit, Durability, Engine, Neighbour, Page, ProgressFn, Record, Stats, StoredBlob, StoredEntity,
+};
+pub use error::{Error, ErrorKind, Result};
+pub use files::{FileReader, Files, StoredFile};
+pub use query::{Cursor, Filter, Interval, OrderBy, Query};
+pub use store::{Location, Options, Reached, Store};

@@ -1,0 +1,275 @@
+//! The store that users hold: an engine and everything typed above it.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use statlas_core::{Address, AddressPrefix, Entity, Uri};
+
+use crate::batch::Batch;
+use crate::engine::disk::DiskEngine;
+use crate::engine::memory::MemoryEngine;
+use crate::engine::{Commit, Durability, Engine, StoredEntity};
+use crate::error::{Error, ErrorKind, Result};
+use crate::files::Files;
+use crate::query::{Filter, Interval, Query};
+
+/// Where a store is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Location {
+    /// In this process's memory, gone when it is closed.
+    Memory,
+    /// In a directory on disk.
+    Disk(PathBuf),
+}
+
+impl FromStr for Location {
+    type Err = Error;
+
+    /// `memory:`, `disk:PATH`, or a path.
+    fn from_str(text: &str) -> Result<Self> {
+        let refused = |allowed: &str| {
+            Err(Error::new(ErrorKind::Invalid, format!("store location: found {text:?}; allowed: {allowed}")))
+        };
+        match text.split_once(':') {
+            _ if text.is_empty() => refused("`memory:`, `disk:PATH` or a path"),
+            Some(("memory", "")) => Ok(Self::Memory),
+            Some(("memory", _)) => refused("`memory:` with nothing after it"),
+            Some(("disk", "")) => refused("`disk:` followed by a path"),
+            Some(("disk", path)) => Ok(Self::Disk(path.into())),
+            Some((scheme @ ("sqlite" | "postgres" | "postgresql"), _)) => {
+                refused(&format!("`memory:`, `disk:PATH` or a path; this release has no {scheme} engine"))
+            }
+            _ => Ok(Self::Disk(text.into())),
+        }
+    }
+}
+
+/// How a store is opened.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Make the store if there is none.
+    pub create: bool,
+    /// The durability of [`Store::put`] and of files; commits name their own.
+    pub durability: Durability,
+    /// A new file of the log is begun when one has this many bytes. Smaller ones make more files, larger
+    /// ones make opening less parallel.
+    pub segment_bytes: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { create: true, durability: Durability::Synced, segment_bytes: 64 << 20 }
+    }
+}
+
+/// An open store. Cloning is cheap and shares it; the last one to be dropped closes it.
+#[derive(Clone)]
+pub struct Store {
+    engine: Arc<dyn Engine>,
+    durability: Durability,
+}
+
+/// An id that was reached over adjacency.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Reached {
+    /// The id.
+    pub id: String,
+    /// How many steps away it is, at least 1.
+    pub hops: usize,
+    /// Its newest version; `None` if an entity names it that is not stored itself.
+    pub entity: Option<StoredEntity>,
+}
+
+impl Store {
+    /// Opens the store at a location.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NotAStore`], [`ErrorKind::NewerFormat`], [`ErrorKind::Busy`] if another process has
+    /// it, or an error of the operating system.
+    pub fn open(location: &Location, options: &Options) -> Result<Self> {
+        let engine: Arc<dyn Engine> = match location {
+            Location::Memory => Arc::new(MemoryEngine::new()),
+            Location::Disk(path) => Arc::new(DiskEngine::open(path, options)?),
+        };
+        Ok(Self { engine, durability: options.durability })
+    }
+
+    /// A store around an engine of one's own.
+    #[must_use]
+    pub fn with_engine(engine: Arc<dyn Engine>) -> Self {
+        Self { engine, durability: Durability::Synced }
+    }
+
+    /// The engine, for everything that has no method of its own here.
+    #[must_use]
+    pub fn engine(&self) -> &dyn Engine {
+        &*self.engine
+    }
+
+    /// Files as blobs.
+    #[must_use]
+    pub fn files(&self) -> Files<'_> {
+        Files::new(&*self.engine, self.durability)
+    }
+
+    /// Stores one entity, durably unless the options said otherwise.
+    ///
+    /// # Errors
+    ///
+    /// As [`Engine::commit`].
+    pub fn put(&self, entity: Entity) -> Result<Address> {
+        let mut batch = Batch::new();
+        let address = batch.put_entity(entity);
+        self.commit(batch, self.durability)?;
+        Ok(address)
+    }
+
+    /// Stores a batch.
+    ///
+    /// # Errors
+    ///
+    /// As [`Engine::commit`].
+    pub fn commit(&self, batch: Batch, durability: Durability) -> Result<Commit> {
+        self.engine.commit(batch, durability)
+    }
+
+    /// The entity at an address.
+    ///
+    /// # Errors
+    ///
+    /// As [`Engine::entity`].
+    pub fn get(&self, address: &Address) -> Result<Option<StoredEntity>> {
+        self.engine.entity(address)
+    }
+
+    /// The newest version of an id.
+    ///
+    /// # Errors
+    ///
+    /// As [`Engine::versions`].
+    pub fn head(&self, id: &str) -> Result<Option<StoredEntity>> {
+        match self.engine.versions(id)?.last() {
+            Some(address) => self.engine.entity(address),
+            None => Ok(None),
+        }
+    }
+
+    /// All versions of an id, the oldest first.
+    ///
+    /// # Errors
+    ///
+    /// As [`Engine::versions`].
+    pub fn history(&self, id: &str) -> Result<Vec<StoredEntity>> {
+        let versions = self.engine.versions(id)?;
+        Ok(self.engine.entities(&versions)?.into_iter().flatten().collect())
+    }
+
+    /// The entities that `what` names: a URI all those at its coordinates; an address, an id (its newest
+    /// version) or a unique prefix of an address of at least 4 digits one. Empty if there is none.
+    ///
+    /// What is an id of the store and a prefix at once is taken as the id.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Ambiguous`] for a prefix of several addresses, [`ErrorKind::Invalid`] for a URI that
+    /// does not parse.
+    pub fn resolve(&self, what: &str) -> Result<Vec<StoredEntity>> {
+        if what.starts_with("stat7://") || what.starts_with("fractalstat://") {
+            return self.at_uri(&what.parse()?);
+        }
+        if let Ok(address) = what.parse::<Address>()
+            && let Some(entity) = self.get(&address)?
+        {
+            return Ok(vec![entity]);
+        }
+        if let Some(head) = self.head(what)? {
+            return Ok(vec![head]);
+        }
+        match what.parse::<AddressPrefix>() {
+            Ok(prefix) => self.with_prefix(&prefix),
+            Err(_) => Ok(Vec::new()),
+        }
+    }
+
+    fn with_prefix(&self, prefix: &AddressPrefix) -> Result<Vec<StoredEntity>> {
+        const SHOWN: usize = 5;
+        let addresses = self.engine.addresses(prefix, SHOWN + 1)?;
+        if addresses.len() < 2 {
+            return Ok(self.engine.entities(&addresses)?.into_iter().flatten().collect());
+        }
+        let shown: Vec<String> = addresses.iter().take(SHOWN).map(|address| format!("\n  {address}")).collect();
+        let more = if addresses.len() > SHOWN { "\n  and more" } else { "" };
+        let message = format!("prefix {prefix}: ambiguous, give more digits of one of{}{more}", shown.concat());
+        Err(Error::new(ErrorKind::Ambiguous, message))
+    }
+
+    fn at_uri(&self, uri: &Uri) -> Result<Vec<StoredEntity>> {
+        let lineage = Interval { min: Some(uri.lineage()), max: Some(uri.lineage()) };
+        let filter = Filter {
+            profile: vec![uri.profile()],
+            realm: vec![uri.realm()],
+            horizon: vec![uri.horizon()],
+            lineage,
+            ..Filter::default()
+        };
+        let mut query = Query { filter, ..Query::default() };
+        let mut found = Vec::new();
+        loop {
+            let page = self.engine.find(&query)?;
+            for entity in page.entities {
+                let head = entity.head()?;
+                if uri.matches(&head.coordinates, &head.id) {
+                    found.push(entity);
+                }
+            }
+            match page.next {
+                Some(next) => query.after = Some(next),
+                None => return Ok(found),
+            }
+        }
+    }
+
+    /// The ids that can be reached from `id` over adjacency within `hops` steps, nearest first, at most
+    /// `limit`, each once. Newest versions are followed.
+    ///
+    /// # Errors
+    ///
+    /// As [`Engine::versions`].
+    pub fn neighbours(&self, id: &str, hops: usize, limit: usize) -> Result<Vec<Reached>> {
+        let mut seen = HashSet::from([id.to_owned()]);
+        let mut reached: Vec<Reached> = Vec::new();
+        let mut frontier: Vec<StoredEntity> = self.head(id)?.into_iter().collect();
+        for hops in 1..=hops {
+            let mut next = Vec::new();
+            for entity in &frontier {
+                for id in entity.head()?.coordinates.adjacency.iter() {
+                    if reached.len() == limit {
+                        return Ok(reached);
+                    }
+                    if seen.insert(id.to_owned()) {
+                        let entity = self.head(id)?;
+                        next.extend(entity.clone());
+                        reached.push(Reached { id: id.to_owned(), hops, entity });
+                    }
+                }
+            }
+            if next.is_empty() {
+                break;
+            }
+            frontier = next;
+        }
+        Ok(reached)
+    }
+
+    /// Syncs and closes the store; other clones of it can't use it any more.
+    ///
+    /// # Errors
+    ///
+    /// An error of the operating system.
+    pub fn close(&self) -> Result<()> {
+        self.engine.close()
+    }
+}

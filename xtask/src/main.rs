@@ -1,0 +1,53 @@
+//! The developer's commands: `cargo xtask --help`.
+
+use std::process::ExitCode;
+
+mod bench;
+mod ci;
+mod command;
+mod deny;
+mod tidy;
+
+const HELP: &str = "\
+The developer's commands.
+
+    cargo xtask ci       everything that CI runs: fmt, tidy, clippy, test, docs, smoke benches, deny
+    cargo xtask test     all tests of the workspace, doctests included
+    cargo xtask bench    measure the targets in release mode; figures go to standard output
+    cargo xtask fmt      format all code
+    cargo xtask tidy     the style checks that no tool knows
+
+    cargo xtask bench [--smoke] [--json FILE] [--dir DIR] [NAME...]
+        --smoke          small sizes: shows that the benchmarks work, measures nothing
+        --json FILE      write the raw data to FILE
+        --dir DIR        where temporary data go (default: bench-data in the target directory); they are removed
+        --seed N         the seed of the data
+        NAME             only these sections; `cargo xtask bench --list` names them
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let done = match words.as_slice() {
+        ["ci"] => ci::run(),
+        ["test"] => ci::test(),
+        ["bench", options @ ..] => bench::run(options),
+        ["fmt"] => ci::format(),
+        ["tidy"] => tidy::run(),
+        ["-h" | "--help" | "help"] => {
+            print!("{HELP}");
+            Ok(())
+        }
+        _ => {
+            eprint!("{HELP}\nxtask: found {words:?}; allowed: one of the commands above\n");
+            return ExitCode::from(2);
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
