@@ -12,7 +12,7 @@ use statlas_store::{Durability, Location};
 
 use crate::commands::{
     address, check, completions, export, find, generate, get, history, import, load, near, neighbours, put,
-    quickstart, remove, restore_files, stats, token,
+    quickstart, remove, restore_files, token,
 };
 use crate::exit;
 use crate::output::Color;
@@ -57,7 +57,11 @@ fn const_format_help() -> String {
 pub(crate) struct Global {
     /// The store: a directory, `disk:DIR`, or `memory:` for one that is gone afterwards
     #[arg(
-        long, global = true, env = "STATLAS_STORE", default_value = "./statlas.store", value_name = "PATH_OR_URL"
+        long,
+        global = true,
+        env = "STATLAS_STORE",
+        default_value = "./statlas.store",
+        value_name = "PATH_OR_URL"
     )]
     pub(crate) store: StoreArgument,
     /// Answer with JSON, one value per line; errors too, on standard error
@@ -201,8 +205,8 @@ mod tests {
             let examples = |command: &clap::Command| {
                 command.get_after_long_help().is_some_and(|help| help.to_string().contains("Examples:"))
             };
-            let taught = examples(command)
-                || (command.has_subcommands() && command.get_subcommands().all(examples));
+            let taught =
+                examples(command) || (command.has_subcommands() && command.get_subcommands().all(examples));
             assert!(taught, "{} has no examples", command.get_name());
         }
     }

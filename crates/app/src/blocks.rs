@@ -152,7 +152,10 @@ impl Blocks {
         let ended = read < missing;
         if ended && let Some(expected) = self.input.bytes.filter(|expected| self.bytes_read < *expected) {
             let Self { input, bytes_read, .. } = self;
-            anyhow::bail!("{} changed while it was read: {expected} bytes when it was opened, {bytes_read} now", input.name);
+            anyhow::bail!(
+                "{} changed while it was read: {expected} bytes when it was opened, {bytes_read} now",
+                input.name
+            );
         }
         Ok(ended)
     }
@@ -272,12 +275,18 @@ mod tests {
         text.resize(ENTITY_TEXT_BYTES_MAX + 100, b'x');
         text.extend_from_slice(b"\n{3}\n");
         let mut blocks = Blocks::with_block_bytes(input(&text, None), 1 << 20);
-        assert_eq!(blocks.next_block().expect("a block"), Some(Block::Lines { line: 1, bytes: b"{1}\n".to_vec() }));
+        assert_eq!(
+            blocks.next_block().expect("a block"),
+            Some(Block::Lines { line: 1, bytes: b"{1}\n".to_vec() })
+        );
         let Some(Block::TooLong { line: 2, start, bytes }) = blocks.next_block().expect("a block") else {
             panic!("the second line is too long")
         };
         assert_eq!((start.len(), bytes), (256, ENTITY_TEXT_BYTES_MAX as u64 + 97));
-        assert_eq!(blocks.next_block().expect("a block"), Some(Block::Lines { line: 3, bytes: b"{3}\n".to_vec() }));
+        assert_eq!(
+            blocks.next_block().expect("a block"),
+            Some(Block::Lines { line: 3, bytes: b"{3}\n".to_vec() })
+        );
         assert_eq!(blocks.next_block().expect("the end"), None);
     }
 

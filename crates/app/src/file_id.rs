@@ -51,7 +51,9 @@ fn decode_component(text: &str) -> Result<OsString, &'static str> {
         b"." | b".." => Err("a name that means another directory"),
         name if name.contains(&b'/') => Err("a separator inside a name"),
         name if name.contains(&0) => Err("a NUL"),
-        name if cfg!(windows) && name.iter().any(|byte| b"\\:".contains(byte)) => Err("a separator inside a name"),
+        name if cfg!(windows) && name.iter().any(|byte| b"\\:".contains(byte)) => {
+            Err("a separator inside a name")
+        }
         _ => name_of(bytes),
     }
 }
@@ -86,7 +88,9 @@ mod tests {
     #[test]
     fn every_name_has_a_text_that_leads_back_to_it() {
         let every_byte: Vec<u8> = (1..=255).filter(|byte| *byte != b'/').collect();
-        for name in [b"a b\nc".as_slice(), b"100%", b"%41", "größe".as_bytes(), b"\xff\xfe", b"...", &every_byte] {
+        for name in
+            [b"a b\nc".as_slice(), b"100%", b"%41", "größe".as_bytes(), b"\xff\xfe", b"...", &every_byte]
+        {
             let name = std::ffi::OsString::from_vec(name.to_vec());
             let text = encode(&name);
             assert_eq!(decode(&text), Ok(vec![name]), "{text}");
@@ -97,8 +101,27 @@ mod tests {
     #[test]
     fn no_text_leads_out_of_a_directory() {
         for text in [
-            "", "/", "/etc/passwd", "..", "../x", "a/../b", "a/..", "a//b", "a/", ".", "./a", "%2E%2E/x", "a%2Fb",
-            "a%2f..", "a\0b", "%00", "a%", "a%4", "a%zz", "%+1", "%2e",
+            "",
+            "/",
+            "/etc/passwd",
+            "..",
+            "../x",
+            "a/../b",
+            "a/..",
+            "a//b",
+            "a/",
+            ".",
+            "./a",
+            "%2E%2E/x",
+            "a%2Fb",
+            "a%2f..",
+            "a\0b",
+            "%00",
+            "a%",
+            "a%4",
+            "a%zz",
+            "%+1",
+            "%2e",
         ] {
             assert!(decode(text).is_err(), "{text:?}");
         }

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use crate::failure::{Failure, Place};
+use crate::failure::Failure;
 
 /// Something to read, with the name that messages give it.
 pub(crate) struct Input {
@@ -33,10 +33,5 @@ impl Input {
         }
         let bytes = metadata.is_file().then_some(metadata.len());
         Ok(Self { name, reader: Box::new(file), bytes })
-    }
-
-    /// A line of it, for messages.
-    pub(crate) fn place(&self, line: u64) -> Place {
-        Place { file: self.name.clone(), line: Some(line) }
     }
 }

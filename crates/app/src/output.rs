@@ -149,7 +149,9 @@ impl Output {
         };
         let template = match total {
             Some(_) => format!("{{msg}} {{wide_bar:.cyan}} {position}, {rate}, {{eta}} left"),
-            None => format!("{{spinner}} {{msg}} {}, {rate}", position.split(" of").next().unwrap_or_default()),
+            None => {
+                format!("{{spinner}} {{msg}} {}, {rate}", position.split(" of").next().unwrap_or_default())
+            }
         };
         let bar = match total {
             Some(total) => ProgressBar::new(total),
@@ -193,7 +195,8 @@ fn messages(error: &anyhow::Error) -> Vec<String> {
 
 fn hints(error: &anyhow::Error) -> Vec<String> {
     let context = error.downcast_ref::<Hint>().map(ToString::to_string);
-    let failure = error.chain().find_map(|cause| cause.downcast_ref::<Failure>()?.hint_text().map(ToOwned::to_owned));
+    let failure =
+        error.chain().find_map(|cause| cause.downcast_ref::<Failure>()?.hint_text().map(ToOwned::to_owned));
     context.into_iter().chain(failure).collect()
 }
 
@@ -289,8 +292,14 @@ mod tests {
 
     #[test]
     fn figures_are_written_for_people() {
-        assert_eq!(["0", "999", "1,000", "1,234,567"], [0, 999, 1000, 1_234_567].map(thousands).each_ref().map(String::as_str));
-        assert_eq!(["999 B", "1.0 kB", "4.3 GB"], [999, 1000, 4_294_967_296].map(bytes).each_ref().map(String::as_str));
+        assert_eq!(
+            ["0", "999", "1,000", "1,234,567"],
+            [0, 999, 1000, 1_234_567].map(thousands).each_ref().map(String::as_str)
+        );
+        assert_eq!(
+            ["999 B", "1.0 kB", "4.3 GB"],
+            [999, 1000, 4_294_967_296].map(bytes).each_ref().map(String::as_str)
+        );
         assert_eq!(duration(Duration::from_nanos(1500)), "1.50 µs");
         assert_eq!(duration(Duration::from_secs(200)), "200 s");
     }

@@ -60,7 +60,8 @@ where
 {
     let (jobs, job_list) = bounded(under_way);
     let (order, results) = bounded(under_way);
-    let workers: Vec<JoinHandle<()>> = (0..workers()).map(|_| spawn_worker(job_list.clone(), work.clone())).collect();
+    let workers: Vec<JoinHandle<()>> =
+        (0..workers()).map(|_| spawn_worker(job_list.clone(), work.clone())).collect();
     drop((job_list, work));
     let producer = thread::spawn(move || produce(&Feed { jobs, order }));
     while let Some(result) = wait(&results, interrupt)? {
@@ -77,7 +78,10 @@ where
     Ok(End::Complete)
 }
 
-fn spawn_worker<I, O>(jobs: Receiver<(I, Sender<O>)>, work: impl Fn(I) -> O + Send + 'static) -> JoinHandle<()>
+fn spawn_worker<I, O>(
+    jobs: Receiver<(I, Sender<O>)>,
+    work: impl Fn(I) -> O + Send + 'static,
+) -> JoinHandle<()>
 where
     I: Send + 'static,
     O: Send + 'static,

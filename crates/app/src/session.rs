@@ -66,7 +66,9 @@ impl Session {
 
 fn hint_for(kind: ErrorKind) -> Option<&'static str> {
     match kind {
-        ErrorKind::Busy => Some("wait until the other process is done, or end it; one process at a time has a store"),
+        ErrorKind::Busy => {
+            Some("wait until the other process is done, or end it; one process at a time has a store")
+        }
         ErrorKind::NewerFormat => Some("use the release of statlas that wrote it, or a newer one"),
         _ => None,
     }

@@ -6,6 +6,7 @@ use crate::address::BlobId;
 use crate::adjacency::Adjacency;
 use crate::canonical::{write_adjacency, write_integer, write_string};
 use crate::coordinates::{Coordinates, Dimensions, FractalStat, Profile, Stat7};
+use crate::canonical_head::not_canonical;
 use crate::entity::{Entity, EntityHead, EntityParts};
 use crate::error::{EntityError, EntityErrorKind};
 use crate::float::write_repr;
@@ -396,73 +397,4 @@ impl<'a> CoordinateFields<'a> {
 
 fn unknown_dimension(name: Cow<'static, str>, allowed: &'static str) -> EntityError {
     EntityError::new(EntityErrorKind::Unknown, name, "an unknown field", allowed)
-}
-
-fn not_canonical(found: &str) -> EntityError {
-    EntityError::new(EntityErrorKind::Canonical, "", found, "the canonical form of an entity")
-}
-
-impl<'a> EntityHead<'a> {
-    /// Reads everything but the state from a canonical form, and returns the text of the state unread.
-    ///
-    /// Meant for texts that were verified before, such as those that a store reads back: it accepts more
-    /// than canonical texts.
-    ///
-    /// # Errors
-    ///
-    /// An error if the text is no entity.
-    pub fn read_canonical(text: &'a [u8]) -> Result<(Self, &'a str)> {
-        let text = text
-            .strip_suffix(b"}")
-            .and_then(|text| std::str::from_utf8(text).ok())
-            .ok_or_else(|| not_canonical("no JSON object"))?;
-        let mut reader = Reader::of_str(text);
-        let mut members = reader.begin_object()?;
-        let (mut fields, mut coordinates) = (EntityFields::default(), None);
-        while let Some(key) = reader.key(&mut members)? {
-            match &*key {
-                "state" => {
-                    let created_at = required(fields.created_at, "created_at")?;
-                    let id = required(fields.id, "id")?;
-                    crate::entity::check_id(&id)?;
-                    let entity_type = required(fields.entity_type, "entity_type")?;
-                    let head = Self {
-                        id,
-                        entity_type: identifier(entity_type, "entity_type", EntityErrorKind::EntityType)?,
-                        realm: identifier(required(fields.realm, "realm")?, "realm", EntityErrorKind::Realm)?,
-                        coordinates: required(coordinates, "coordinates")?,
-                        created_at,
-                    };
-                    return Ok((head, &text[reader.offset()..]));
-                }
-                "stat7_coordinates" => {
-                    coordinates = Some(CoordinateFields::read_all(&mut reader)?.finish(Profile::Stat7)?);
-                }
-                "fractalstat_coordinates" => {
-                    coordinates = Some(CoordinateFields::read_canonical_fractalstat(&mut reader)?);
-                }
-                "created_at" | "entity_type" | "id" | "realm" => fields.read(&key, &mut reader)?,
-                _ => return Err(not_canonical("an unknown field")),
-            }
-        }
-        Err(not_canonical("no state"))
-    }
-}
-
-impl CoordinateFields<'_> {
-    /// The canonical form has luminosity as a string.
-    fn read_canonical_fractalstat(reader: &mut Reader<'_>) -> Result<Coordinates> {
-        let mut fields = CoordinateFields::default();
-        let mut members = reader.begin_object()?;
-        while let Some(key) = reader.key(&mut members)? {
-            if key == "luminosity" {
-                let text = reader.string()?;
-                fields.luminosity =
-                    Some(text.parse().map_err(|_| not_canonical("a luminosity that is no number"))?);
-            } else {
-                fields.read(&key, reader)?;
-            }
-        }
-        fields.finish(Profile::FractalStat)
-    }
 }

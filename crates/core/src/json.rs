@@ -10,6 +10,8 @@ use crate::limits::STATE_DEPTH_MAX;
 
 pub(crate) type Result<T> = std::result::Result<T, EntityError>;
 
+const STRING_ALLOWED: &str = "a character, escaped if it is a control character, or a closing quote";
+
 /// A position in a JSON text.
 #[derive(Clone)]
 pub(crate) struct Reader<'a> {
@@ -120,6 +122,24 @@ impl<'a> Reader<'a> {
         Ok(Some(key))
     }
 
+    /// Takes exactly this text, if it stands here.
+    #[inline]
+    pub(crate) fn take(&mut self, text: &str) -> bool {
+        let stands = self.bytes()[self.at..].starts_with(text.as_bytes());
+        self.at += if stands { text.len() } else { 0 };
+        stands
+    }
+
+    /// The text up to an ASCII character, which is taken too.
+    #[inline]
+    pub(crate) fn take_until(&mut self, end: u8) -> Option<&'a str> {
+        debug_assert!(end.is_ascii());
+        let start = self.at;
+        let len = self.bytes()[start..].iter().position(|byte| *byte == end)?;
+        self.at = start + len + 1;
+        Some(&self.text[start..start + len])
+    }
+
     /// Fails unless only white space is left.
     pub(crate) fn end(&mut self) -> Result<()> {
         if self.peek() != 0 || self.at < self.text.len() {
@@ -133,21 +153,15 @@ impl<'a> Reader<'a> {
     pub(crate) fn string(&mut self) -> Result<Cow<'a, str>> {
         self.expect(b'"', "a string")?;
         let start = self.at;
-        let bytes = self.bytes();
-        loop {
-            match bytes.get(self.at) {
-                Some(b'"') => {
-                    self.at += 1;
-                    return Ok(Cow::Borrowed(&self.text[start..self.at - 1]));
-                }
-                Some(b'\\') => return self.escaped_string(start).map(Cow::Owned),
-                Some(0x20..) => self.at += 1,
-                _ => {
-                    return Err(self.unexpected(
-                        "a character, escaped if it is a control character, or a closing quote",
-                    ));
-                }
+        let special = self.bytes()[start..].iter().position(|byte| matches!(byte, b'"' | b'\\' | ..0x20));
+        self.at = special.map_or(self.text.len(), |len| start + len);
+        match self.bytes().get(self.at) {
+            Some(b'"') => {
+                self.at += 1;
+                Ok(Cow::Borrowed(&self.text[start..self.at - 1]))
             }
+            Some(b'\\') => self.escaped_string(start).map(Cow::Owned),
+            _ => Err(self.unexpected(STRING_ALLOWED)),
         }
     }
 
@@ -168,11 +182,7 @@ impl<'a> Reader<'a> {
                     return Ok(value);
                 }
                 Some(b'\\') => value.push(self.escape()?),
-                _ => {
-                    return Err(self.unexpected(
-                        "a character, escaped if it is a control character, or a closing quote",
-                    ));
-                }
+                _ => return Err(self.unexpected(STRING_ALLOWED)),
             }
         }
     }

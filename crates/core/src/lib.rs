@@ -27,6 +27,7 @@
 mod address;
 mod adjacency;
 mod canonical;
+mod canonical_head;
 mod coordinates;
 mod entity;
 mod entity_json;
@@ -48,6 +49,7 @@ mod uri;
 pub use address::{Address, AddressPrefix, BlobId};
 pub use adjacency::Adjacency;
 pub use coordinates::{Alignment, Coordinates, Dimensions, FractalStat, Polarity, Profile, Stat7};
+pub use canonical_head::CanonicalHead;
 pub use entity::{Entity, EntityHead, EntityParts};
 pub use error::{EntityError, EntityErrorKind};
 pub use float::{round_coordinate, write_plain, write_repr};

@@ -1,5 +1,7 @@
 //! Batches: any mix of changes that are stored together or not at all.
 
+use std::sync::Arc;
+
 use statlas_core::{Address, BlobId, Entity, EntityHead, Token};
 
 use crate::error::{Error, ErrorKind, Result};
@@ -82,7 +84,7 @@ pub(crate) enum Operation {
 pub(crate) struct EntityChange {
     pub(crate) address: Address,
     pub(crate) canonical: Vec<u8>,
-    pub(crate) head: EntityHead<'static>,
+    pub(crate) head: Arc<EntityHead<'static>>,
     pub(crate) token: Option<Token>,
     pub(crate) blob: Option<BlobId>,
 }
@@ -109,7 +111,7 @@ impl Batch {
         let address = Address::of(&canonical);
         let (token, blob) = (entity.token().copied(), entity.blob());
         self.bytes += canonical.len();
-        let head = entity.into_head();
+        let head = Arc::new(entity.into_head());
         let change = EntityChange { address, canonical, head, token, blob };
         self.operations.push(Operation::PutEntity(Box::new(change)));
         address

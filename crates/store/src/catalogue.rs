@@ -5,16 +5,18 @@
 //! entity's bytes: where a hash is not proof enough, the caller's `matches` reads them.
 
 mod block;
+mod draft;
 mod near;
 mod scan;
 
 use std::collections::HashMap;
 
-use statlas_core::{EntityHead, Identifier};
-use xxhash_rust::xxh3::xxh3_64;
+use statlas_core::Identifier;
+use xxhash_rust::xxh3::{Xxh3Builder, xxh3_64};
 
 pub(crate) use self::block::Row;
 use self::block::{BLOCK_ROWS, Block, NO_ROW};
+pub(crate) use self::draft::Draft;
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::Index;
 use crate::query::Cursor;
@@ -35,7 +37,7 @@ pub(crate) struct Catalogue {
 /// Identifiers as small numbers.
 #[derive(Default)]
 struct Names {
-    codes: HashMap<Identifier, u32>,
+    codes: HashMap<Identifier, u32, Xxh3Builder>,
     identifiers: Vec<Identifier>,
 }
 
@@ -97,34 +99,44 @@ impl Catalogue {
         block.location[at]
     }
 
-    /// The newest row of an id, removed ones counted, with the key and value of its index entry.
-    fn newest_row(&self, id: &str, has_id: HasId<'_>) -> Result<(u64, Option<u32>)> {
-        let key = xxh3_64(id.as_bytes());
-        let found = self.ids.find(key, |value| {
+    /// The newest row, removed ones counted, of the id that `is_same` knows when it reads a location.
+    fn newest_row(&self, id_hash: u64, is_same: impl Fn(u64) -> Result<bool>) -> Result<Option<u32>> {
+        let found = self.ids.find(id_hash, |value| {
             let row = (value - 1) as u32;
-            match has_id(self.location(row), id) {
+            match is_same(self.location(row)) {
                 Ok(true) => Some(Ok(row)),
                 Ok(false) => None,
                 Err(error) => Some(Err(error)),
             }
         });
-        Ok((key, found.transpose()?))
+        found.transpose()
     }
 
-    /// Adds the row of an entity whose head is given.
-    pub(crate) fn push(&mut self, head: &EntityHead<'_>, row: Row, has_id: HasId<'_>) -> Result<()> {
+    /// The newest row of an id, removed ones counted.
+    fn newest_row_of(&self, id: &str, has_id: HasId<'_>) -> Result<Option<u32>> {
+        self.newest_row(xxh3_64(id.as_bytes()), |location| has_id(location, id))
+    }
+
+    /// Adds a row. `neighbours` is the list that the draft's own were put into, and `is_same` tells whether
+    /// the entity at another location has the same id.
+    pub(crate) fn push(
+        &mut self,
+        draft: &Draft,
+        neighbours: &[u64],
+        row: Row,
+        is_same: impl Fn(u64) -> Result<bool>,
+    ) -> Result<()> {
         if self.rows == NO_ROW - 1 {
             return Err(Error::new(ErrorKind::Invalid, "the store is full: it holds 4,294,967,294 entities"));
         }
-        let (key, previous) = self.newest_row(&head.id, has_id)?;
+        let previous = self.newest_row(draft.id_hash, is_same)?;
         let number = self.rows;
         let value = u64::from(number) + 1;
         match previous {
-            Some(previous) => self.ids.replace(key, u64::from(previous) + 1, value),
-            None => self.ids.insert(key, value),
+            Some(previous) => self.ids.replace(draft.id_hash, u64::from(previous) + 1, value),
+            None => self.ids.insert(draft.id_hash, value),
         }
-        let live_before = previous.and_then(|row| self.live_from(row));
-        match live_before {
+        match previous.and_then(|row| self.live_from(row)) {
             Some(row) => self.set_superseded(row, true),
             None => self.ids_live += 1,
         }
@@ -134,11 +146,9 @@ impl Catalogue {
         if number as usize % BLOCK_ROWS == 0 {
             self.blocks.push(Block::default());
         }
-        let names = &mut self.names;
-        let codes = [head.coordinates.realm, head.realm, head.coordinates.horizon, head.entity_type]
-            .map(|name| names.code(name));
+        let codes = draft.names.map(|name| self.names.code(name));
         let (block, _) = self.block_mut(number);
-        block.push(head, codes, row, previous.unwrap_or(NO_ROW));
+        block.push(draft, &neighbours[draft.neighbours.clone()], codes, row, previous.unwrap_or(NO_ROW));
         self.rows += 1;
         self.live += 1;
         Ok(())
@@ -146,13 +156,13 @@ impl Catalogue {
 
     /// Marks the row of a removed entity.
     pub(crate) fn remove(&mut self, id: &str, location: u64, has_id: HasId<'_>) -> Result<()> {
-        let (_, newest) = self.newest_row(id, has_id)?;
-        let Some(newest) = newest else { return Ok(()) };
+        let Some(newest) = self.newest_row_of(id, has_id)? else { return Ok(()) };
         let Some(row) = self.chain(newest).find(|row| self.location(*row) == location) else { return Ok(()) };
         let (block, at) = self.block_mut(row);
-        if !std::mem::replace(&mut block.removed[at], true) {
-            self.live -= 1;
+        if std::mem::replace(&mut block.removed[at], true) {
+            return Ok(());
         }
+        self.live -= 1;
         match self.live_from(newest) {
             Some(head) => self.set_superseded(head, false),
             None => self.ids_live -= 1,
@@ -183,7 +193,7 @@ impl Catalogue {
 
     /// Where the versions of an id lie, the newest first.
     pub(crate) fn versions(&self, id: &str, has_id: HasId<'_>) -> Result<Vec<u64>> {
-        let (_, newest) = self.newest_row(id, has_id)?;
+        let newest = self.newest_row_of(id, has_id)?;
         let rows = newest.into_iter().flat_map(|newest| self.chain(newest));
         let live = rows.filter(|row| {
             let (block, at) = self.block(*row);
@@ -194,7 +204,7 @@ impl Catalogue {
 
     /// Where the newest version of an id lies.
     pub(crate) fn head(&self, id: &str, has_id: HasId<'_>) -> Result<Option<u64>> {
-        let (_, newest) = self.newest_row(id, has_id)?;
+        let newest = self.newest_row_of(id, has_id)?;
         Ok(newest.and_then(|newest| self.live_from(newest)).map(|row| self.location(row)))
     }
 }

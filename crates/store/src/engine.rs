@@ -90,7 +90,9 @@ impl StoredEntity {
     ///
     /// [`ErrorKind::Corrupt`] if the stored text is no entity.
     pub fn head(&self) -> Result<EntityHead<'_>> {
-        EntityHead::read_canonical(self.canonical()).map(|(head, _)| head).map_err(|error| self.corrupt(&error))
+        EntityHead::read_canonical(self.canonical())
+            .map(|(head, _)| head)
+            .map_err(|error| self.corrupt(&error))
     }
 
     /// Parses all of it and verifies that the text is the canonical one and has this address.
@@ -100,7 +102,10 @@ impl StoredEntity {
     /// [`ErrorKind::Corrupt`] if it is not.
     pub fn entity(&self) -> Result<Entity> {
         if Address::of(self.canonical()) != self.address {
-            return Err(Error::new(ErrorKind::Corrupt, format!("entity {}: the text has another address", self.address)));
+            return Err(Error::new(
+                ErrorKind::Corrupt,
+                format!("entity {}: the text has another address", self.address),
+            ));
         }
         let entity = Entity::from_canonical(self.canonical()).map_err(|error| self.corrupt(&error))?;
         Ok(entity.with_attachments(self.token, self.blob))

@@ -103,7 +103,12 @@ impl Error {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ErrorKind::NoSpace,
             _ => ErrorKind::Io,
         };
-        Self(Box::new(Details { kind, context: context.into(), operation: None, source: Some(source.into()) }))
+        Self(Box::new(Details {
+            kind,
+            context: context.into(),
+            operation: None,
+            source: Some(source.into()),
+        }))
     }
 
     /// The same error, about operation number `index` of a batch, counted from 0.

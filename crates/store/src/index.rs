@@ -1,6 +1,7 @@
 //! A hash index from 64 uniformly distributed bits to a 64-bit value, kept in the order of its keys.
 //!
-//! One thread writes (engines hold their commit lock), any number read without a lock. Keys are the first
+//! One thread writes (engines hold their commit lock), any number read, and a read is plain loads: no
+//! lock, no counter, no fence, so that a processor works on several lookups at a time. Keys are the first
 //! eight bytes of a SHA-256 or a good hash, so they serve as their own hash: a slot's home is its key,
 //! scaled to the size of the table. That keeps the table in key order up to short runs, so a prefix of an
 //! address is a range of slots, and a table grows by one pass in order without reading what it points to.
@@ -8,15 +9,19 @@
 //! Several entries may have one key; the caller tells them apart by what the values point to. A slot costs
 //! 16 bytes, and tables are between 60 and 80 % full: 20 to 27 bytes an entry, 23 on average.
 
-use std::sync::Arc;
+mod memory;
+
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use arc_swap::ArcSwap;
+use self::memory::SlotMemory;
 
-/// The table is split by the first byte of the key, so that growing moves one part in 256 at a time.
-const SHARDS: usize = 256;
+/// The table is split by the first bits of the key, so that growing moves one part at a time.
+const SHARD_BITS: u32 = 5;
 /// Slots behind the last home, so that no run wraps around.
 const OVERFLOW_SLOTS: usize = 24;
+/// Most tables that a shard may have had: each has a third more room than the one before.
+const GENERATIONS_MAX: usize = 96;
 const EMPTY: u64 = 0;
 const REMOVED: u64 = u64::MAX;
 
@@ -25,8 +30,12 @@ pub(crate) struct Index {
     shards: Vec<Shard>,
 }
 
+/// Part of the index. Tables that it has outgrown stay where they are, without memory, so that a reader
+/// that is late finds nothing there rather than something else's bytes; it then looks again.
 struct Shard {
-    table: ArcSwap<Table>,
+    tables: [OnceLock<Table>; GENERATIONS_MAX],
+    /// Which table is in use.
+    current: AtomicUsize,
     live: AtomicUsize,
 }
 
@@ -34,10 +43,12 @@ struct Table {
     homes: u64,
     /// Slots that are not empty, removed ones counted.
     used: AtomicUsize,
-    slots: Box<[Slot]>,
+    slots: SlotMemory,
 }
 
+/// An entry. All zeros is an empty one.
 #[derive(Default)]
+#[repr(C)]
 struct Slot {
     key: AtomicU64,
     /// Written after the key, read before it: who sees a value sees its key.
@@ -46,20 +57,25 @@ struct Slot {
 
 impl Table {
     fn with_homes(homes: usize) -> Self {
-        let slots = std::iter::repeat_with(Slot::default).take(homes + OVERFLOW_SLOTS).collect();
-        Self { homes: homes as u64, used: AtomicUsize::new(0), slots }
+        Self {
+            homes: homes as u64,
+            used: AtomicUsize::new(0),
+            slots: SlotMemory::new(homes + OVERFLOW_SLOTS),
+        }
     }
 
     /// Where a key belongs: its bits after the shard's, scaled to the number of homes.
+    #[inline]
     fn home(&self, key: u64) -> usize {
-        let scaled = u128::from(key << 8) * u128::from(self.homes);
+        let scaled = u128::from(key << SHARD_BITS) * u128::from(self.homes);
         // Smaller than the number of homes, which came from a usize.
         (scaled >> 64) as usize
     }
 
     /// The slots from the home of `key` to the end of its run.
+    #[inline]
     fn run(&self, key: u64) -> impl Iterator<Item = (&Slot, u64)> {
-        self.slots[self.home(key)..]
+        self.slots.all()[self.home(key)..]
             .iter()
             .map(|slot| (slot, slot.value.load(Ordering::Acquire)))
             .take_while(|(_, value)| *value != EMPTY)
@@ -67,20 +83,24 @@ impl Table {
 
     /// Whether there was room behind the home of `key`.
     fn insert(&self, key: u64, value: u64) -> bool {
-        let free = self.slots[self.home(key)..].iter().find(|slot| slot.value.load(Ordering::Relaxed) == EMPTY);
-        let Some(slot) = free else { return false };
+        let mut slots = self.slots.all()[self.home(key)..].iter();
+        let Some(slot) = slots.find(|slot| slot.value.load(Ordering::Relaxed) == EMPTY) else { return false };
         slot.key.store(key, Ordering::Relaxed);
         slot.value.store(value, Ordering::Release);
         self.used.fetch_add(1, Ordering::Relaxed);
         true
     }
 
-    /// A table with the live entries of this one and room for half as many again.
+    fn is_full(&self) -> bool {
+        self.used.load(Ordering::Relaxed) as u64 * 5 >= self.homes * 4
+    }
+
+    /// A table with the live entries of this one and room for a third more.
     fn grown(&self, live: usize) -> Self {
-        let mut homes = live * 5 / 3 + 8;
+        let mut homes = live * 5 / 3 + 32;
         loop {
             let table = Self::with_homes(homes);
-            let moved = self.slots.iter().all(|slot| {
+            let moved = self.slots.all().iter().all(|slot| {
                 let value = slot.value.load(Ordering::Relaxed);
                 value == EMPTY || value == REMOVED || table.insert(slot.key.load(Ordering::Relaxed), value)
             });
@@ -93,45 +113,88 @@ impl Table {
     }
 }
 
+impl Shard {
+    fn new() -> Self {
+        let tables = [const { OnceLock::new() }; GENERATIONS_MAX];
+        Self { tables, current: AtomicUsize::new(0), live: AtomicUsize::new(0) }
+    }
+
+    /// The table in use and its generation; none before the first entry.
+    #[inline]
+    fn table(&self) -> Option<(usize, &Table)> {
+        let generation = self.current.load(Ordering::Acquire);
+        self.tables[generation].get().map(|table| (generation, table))
+    }
+
+    /// What `read` makes of the table, done again if the table was outgrown meanwhile.
+    #[inline]
+    fn read<T>(&self, mut read: impl FnMut(&Table) -> Option<T>) -> Option<T> {
+        loop {
+            let (generation, table) = self.table()?;
+            let found = read(table);
+            // What was found was there; what was not may just have moved.
+            if found.is_some() || self.current.load(Ordering::Acquire) == generation {
+                return found;
+            }
+        }
+    }
+
+    fn insert(&self, key: u64, value: u64) {
+        let live = self.live.fetch_add(1, Ordering::Relaxed) + 1;
+        let current = self.table();
+        if let Some((_, table)) = current
+            && !table.is_full()
+            && table.insert(key, value)
+        {
+            return;
+        }
+        let mut grown = current.map_or_else(|| Table::with_homes(32), |(_, table)| table.grown(live));
+        while !grown.insert(key, value) {
+            grown = grown.grown(grown.slots.all().len());
+        }
+        let next = current.map_or(0, |(generation, _)| generation + 1);
+        assert!(
+            next < GENERATIONS_MAX && self.tables[next].set(grown).is_ok(),
+            "an index outgrew its last table"
+        );
+        self.current.store(next, Ordering::Release);
+        if let Some((_, table)) = current {
+            table.slots.give_back();
+        }
+    }
+}
+
 impl Index {
     pub(crate) fn new() -> Self {
-        let shard = || Shard { table: ArcSwap::from_pointee(Table::with_homes(0)), live: AtomicUsize::new(0) };
-        Self { shards: std::iter::repeat_with(shard).take(SHARDS).collect() }
+        Self { shards: std::iter::repeat_with(Shard::new).take(1 << SHARD_BITS).collect() }
     }
 
     fn shard(&self, key: u64) -> &Shard {
-        &self.shards[(key >> 56) as usize]
+        &self.shards[(key >> (64 - SHARD_BITS)) as usize]
     }
 
-    /// The first answer that `visit` gives for a value of `key`.
+    /// The first answer that `visit` gives for a value of `key`. It may be asked about a value twice.
+    #[inline]
     pub(crate) fn find<T>(&self, key: u64, mut visit: impl FnMut(u64) -> Option<T>) -> Option<T> {
-        self.shard(key).table.load().run(key).find_map(|(slot, value)| {
-            let matches = slot.key.load(Ordering::Relaxed) == key && value != REMOVED;
-            if matches { visit(value) } else { None }
+        self.shard(key).read(|table| {
+            table.run(key).find_map(|(slot, value)| {
+                let matches = slot.key.load(Ordering::Relaxed) == key && value != REMOVED;
+                if matches { visit(value) } else { None }
+            })
         })
     }
 
     /// Adds an entry. `value` is neither 0 nor the largest number.
     pub(crate) fn insert(&self, key: u64, value: u64) {
         debug_assert!(value != EMPTY && value != REMOVED);
-        let shard = self.shard(key);
-        let live = shard.live.fetch_add(1, Ordering::Relaxed) + 1;
-        let table = shard.table.load();
-        let full = table.used.load(Ordering::Relaxed) as u64 * 5 >= table.homes * 4;
-        if !full && table.insert(key, value) {
-            return;
-        }
-        let mut grown = table.grown(live);
-        while !grown.insert(key, value) {
-            grown = grown.grown(grown.slots.len());
-        }
-        shard.table.store(Arc::new(grown));
+        self.shard(key).insert(key, value);
     }
 
     /// Puts `new` in the place of the entry of `key` with the value `old`.
     pub(crate) fn replace(&self, key: u64, old: u64, new: u64) {
-        let table = self.shard(key).table.load();
-        let slot = table.run(key).find(|(slot, value)| *value == old && slot.key.load(Ordering::Relaxed) == key);
+        let Some((_, table)) = self.shard(key).table() else { return };
+        let slot =
+            table.run(key).find(|(slot, value)| *value == old && slot.key.load(Ordering::Relaxed) == key);
         if let Some((slot, _)) = slot {
             slot.value.store(new, Ordering::Release);
         }
@@ -143,26 +206,34 @@ impl Index {
         self.shard(key).live.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// Visits every entry whose key lies in `low..=high`, in no particular order within a run.
-    pub(crate) fn range(&self, low: u64, high: u64, mut visit: impl FnMut(u64, u64)) {
-        for shard in low >> 56..=high >> 56 {
-            let table = self.shards[shard as usize].table.load();
-            let start = if shard == low >> 56 { table.home(low) } else { 0 };
-            let end = if shard == high >> 56 { table.home(high) + 1 } else { table.slots.len() };
-            for (at, slot) in table.slots.iter().enumerate().skip(start) {
-                let value = slot.value.load(Ordering::Acquire);
-                if value == EMPTY {
-                    if at >= end {
+    /// Every entry whose key lies in `low..=high`, in no particular order within a run.
+    pub(crate) fn range(&self, low: u64, high: u64) -> Vec<(u64, u64)> {
+        let (first, last) = (low >> (64 - SHARD_BITS), high >> (64 - SHARD_BITS));
+        let mut entries = Vec::new();
+        for number in first..=last {
+            let shard = &self.shards[number as usize];
+            let found = shard.read(|table| {
+                let slots = table.slots.all();
+                let start = if number == first { table.home(low) } else { 0 };
+                let end = if number == last { table.home(high) + 1 } else { slots.len() };
+                let mut found = Vec::new();
+                for (at, slot) in slots.iter().enumerate().skip(start) {
+                    let value = slot.value.load(Ordering::Acquire);
+                    if value == EMPTY && at >= end {
                         break;
                     }
-                    continue;
+                    let key = slot.key.load(Ordering::Relaxed);
+                    if value != EMPTY && value != REMOVED && (low..=high).contains(&key) {
+                        found.push((key, value));
+                    }
                 }
-                let key = slot.key.load(Ordering::Relaxed);
-                if value != REMOVED && (low..=high).contains(&key) {
-                    visit(key, value);
-                }
-            }
+                // The table may be outgrown while it is read: the answer holds only if it was not.
+                let unchanged = shard.table().is_some_and(|(_, now)| std::ptr::eq(now, table));
+                unchanged.then_some(found)
+            });
+            entries.extend(found.into_iter().flatten());
         }
+        entries
     }
 
     /// Entries that are not removed.
@@ -172,13 +243,16 @@ impl Index {
 
     /// Bytes allocated for slots.
     pub(crate) fn bytes(&self) -> u64 {
-        self.shards.iter().map(|shard| size_of_val(&*shard.table.load().slots) as u64).sum()
+        let tables = self.shards.iter().filter_map(|shard| shard.table());
+        tables.map(|(_, table)| size_of_val(table.slots.all()) as u64).sum()
     }
 }
 
 /// The key of a SHA-256: its first eight bytes, so that keys sort like addresses.
+#[inline]
 pub(crate) fn key_of(sha256: &[u8; 32]) -> u64 {
-    sha256.iter().take(8).fold(0, |key, byte| key << 8 | u64::from(*byte))
+    let [a, b, c, d, e, f, g, h, ..] = *sha256;
+    u64::from_be_bytes([a, b, c, d, e, f, g, h])
 }
 
 #[cfg(test)]
@@ -225,9 +299,31 @@ mod tests {
         model.iter().for_each(|(key, value)| index.insert(*key, *value));
         for (low, high) in [(0, u64::MAX), (1 << 40, 1 << 62), (0xab12 << 48, (0xab13 << 48) - 1), (7, 7)] {
             let mut found = BTreeSet::new();
-            index.range(low, high, |key, value| assert!(found.insert((key, value))));
+            index.range(low, high).into_iter().for_each(|entry| assert!(found.insert(entry)));
             assert_eq!(found, model.range((low, 0)..=(high, u64::MAX)).copied().collect());
         }
+    }
+
+    #[test]
+    fn readers_find_every_entry_that_was_there_before_while_a_writer_makes_the_table_grow() {
+        let index = Index::new();
+        let known: Vec<(u64, u64)> = keys(2_000, u64::MAX).zip(1..).collect();
+        known.iter().for_each(|(key, value)| index.insert(*key, *value));
+        std::thread::scope(|scope| {
+            let writer = scope.spawn(|| {
+                keys(400_000, u64::MAX)
+                    .zip(1_u64..)
+                    .skip(2_000)
+                    .for_each(|(key, value)| index.insert(key, value));
+            });
+            while !writer.is_finished() {
+                for (key, value) in &known {
+                    assert_eq!(index.find(*key, |found| (found == *value).then_some(found)), Some(*value));
+                }
+                assert!(index.range(0, u64::MAX).len() >= known.len());
+            }
+        });
+        assert_eq!(index.len(), 400_000);
     }
 
     #[test]

@@ -34,7 +34,8 @@ pub mod testing;
 
 pub use batch::{Batch, BlobForm, Expected, RecordKey};
 pub use engine::{
-    CheckReport, Commit, Durability, Engine, Neighbour, Page, ProgressFn, Record, Stats, StoredBlob, StoredEntity,
+    CheckReport, Commit, Durability, Engine, Neighbour, Page, ProgressFn, Record, Stats, StoredBlob,
+    StoredEntity,
 };
 pub use error::{Error, ErrorKind, Result};
 pub use files::{FileReader, Files, StoredFile};

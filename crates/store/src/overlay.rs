@@ -3,14 +3,18 @@
 //! A batch is stored as a whole or not at all, so every change is judged first: against what the store
 //! holds, what earlier batches of the same group will do, and what earlier changes of this batch will do.
 
-use std::collections::HashMap;
-use std::rc::Rc;
+use std::collections::HashMap as StdHashMap;
+use std::sync::Arc;
 
 use statlas_core::{Address, BlobId, EntityHead, check_new_version};
+use xxhash_rust::xxh3::Xxh3Builder;
 
 use crate::batch::{Batch, EntityChange, Expected, Operation, RecordKey};
 use crate::engine::{Commit, StoredEntity};
 use crate::error::{Error, ErrorKind, Result};
+
+/// Keys are SHA-256 or come from a user who can only slow down a batch of his own.
+type HashMap<K, V> = StdHashMap<K, V, Xxh3Builder>;
 
 /// What an engine holds, as far as rules look at it.
 pub(crate) trait Holdings {
@@ -28,7 +32,7 @@ pub(crate) trait Holdings {
 #[derive(Default)]
 pub(crate) struct Overlay {
     /// Entities added (with their head) or removed.
-    entities: HashMap<Address, Option<Rc<EntityHead<'static>>>>,
+    entities: HashMap<Address, Option<Arc<EntityHead<'static>>>>,
     /// The versions added to each id, in order; some may have been removed again.
     added: HashMap<Box<str>, Vec<Address>>,
     /// Whether an entity was removed: only then can a stored head be none.
@@ -143,14 +147,18 @@ impl Judge<'_> {
         if let Some(head) = self.head(&change.head.id)? {
             check_new_version(&head, &change.head)?;
         }
-        self.above.added.entry((&*change.head.id).into()).or_insert_with(|| Vec::with_capacity(1)).push(change.address);
-        self.above.entities.insert(change.address, Some(Rc::new(change.head.clone())));
+        self.above
+            .added
+            .entry((&*change.head.id).into())
+            .or_insert_with(|| Vec::with_capacity(1))
+            .push(change.address);
+        self.above.entities.insert(change.address, Some(Arc::clone(&change.head)));
         self.plan.commit.entities_new += 1;
         Ok(true)
     }
 
     /// What will have become of an entity, if anything: its head, or `None` once it is removed.
-    fn overlaid(&self, address: &Address) -> Option<&Option<Rc<EntityHead<'static>>>> {
+    fn overlaid(&self, address: &Address) -> Option<&Option<Arc<EntityHead<'static>>>> {
         self.above.entities.get(address).or_else(|| self.below.entities.get(address))
     }
 
@@ -168,11 +176,11 @@ impl Judge<'_> {
     }
 
     /// The newest version of an id: the last one added, else the last stored, that is not removed.
-    fn head(&self, id: &str) -> Result<Option<Rc<EntityHead<'static>>>> {
+    fn head(&self, id: &str) -> Result<Option<Arc<EntityHead<'static>>>> {
         for overlay in [&self.above, self.below] {
             let versions = overlay.added.get(id).map_or(&[][..], |versions| &versions[..]);
             if let Some(head) = versions.iter().rev().find_map(|address| self.overlaid(address)?.as_ref()) {
-                return Ok(Some(Rc::clone(head)));
+                return Ok(Some(Arc::clone(head)));
             }
         }
         let address = if self.above.removes_entities || self.below.removes_entities {
@@ -183,7 +191,7 @@ impl Judge<'_> {
         };
         let Some(address) = address else { return Ok(None) };
         let Some(entity) = self.holdings.entity(&address)? else { return Ok(None) };
-        Ok(Some(Rc::new(entity.head()?.into_owned())))
+        Ok(Some(Arc::new(entity.head()?.into_owned())))
     }
 
     fn has_blob(&self, id: &BlobId) -> Result<bool> {
@@ -207,7 +215,8 @@ impl Judge<'_> {
         if revision == wanted {
             return Ok(revision);
         }
-        let describe = |revision: Option<u64>| revision.map_or("absent".to_owned(), |n| format!("at revision {n}"));
+        let describe =
+            |revision: Option<u64>| revision.map_or("absent".to_owned(), |n| format!("at revision {n}"));
         let message = format!(
             "record {:?} in collection {:?}: found it {}; expected it {}",
             key.key(),

@@ -147,7 +147,13 @@ pub struct Query {
 
 impl Default for Query {
     fn default() -> Self {
-        Self { filter: Filter::default(), order_by: OrderBy::Commit, descending: false, limit: 100, after: None }
+        Self {
+            filter: Filter::default(),
+            order_by: OrderBy::Commit,
+            descending: false,
+            limit: 100,
+            after: None,
+        }
     }
 }
 

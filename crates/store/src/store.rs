@@ -200,9 +200,11 @@ impl Store {
         if addresses.len() < 2 {
             return Ok(self.engine.entities(&addresses)?.into_iter().flatten().collect());
         }
-        let shown: Vec<String> = addresses.iter().take(SHOWN).map(|address| format!("\n  {address}")).collect();
+        let shown: Vec<String> =
+            addresses.iter().take(SHOWN).map(|address| format!("\n  {address}")).collect();
         let more = if addresses.len() > SHOWN { "\n  and more" } else { "" };
-        let message = format!("prefix {prefix}: ambiguous, give more digits of one of{}{more}", shown.concat());
+        let message =
+            format!("prefix {prefix}: ambiguous, give more digits of one of{}{more}", shown.concat());
         Err(Error::new(ErrorKind::Ambiguous, message))
     }
 

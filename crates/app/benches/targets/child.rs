@@ -16,14 +16,12 @@ use anyhow::{Context, Result, ensure};
 const MEASURE: &str = "measure-a-child";
 
 /// What a run of the program took.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Outcome {
     /// From start to end.
     pub(crate) seconds: f64,
     /// The largest resident set, where the system tells. Mapped files that are in memory count.
     pub(crate) peak_bytes: Option<u64>,
-    /// What it wrote to standard output.
-    pub(crate) output: String,
 }
 
 /// Runs `statlas` with arguments and fails if it fails. `scratch` is a directory for one small file.
@@ -37,8 +35,7 @@ pub(crate) fn statlas<S: AsRef<OsStr>>(arguments: &[S], scratch: &Path) -> Resul
     ensure!(result.status.success(), "`statlas {}` failed ({}):\n{errors}", shown.join(" "), result.status);
     let text = fs::read_to_string(&notes)?;
     let (seconds, peak) = text.split_once(' ').context("the notes of a measured run")?;
-    let output = String::from_utf8_lossy(&result.stdout).into_owned();
-    Ok(Outcome { seconds: seconds.parse()?, peak_bytes: peak.parse().ok(), output })
+    Ok(Outcome { seconds: seconds.parse()?, peak_bytes: peak.parse().ok() })
 }
 
 /// Does the work of the process between, if that is what this process was started for.

@@ -1,11 +1,14 @@
 //! Section `large`: one file that is larger than the memory it may take.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Read, Write};
 use std::path::Path;
 
 use anyhow::{Result, ensure};
-use statlas_lab::SplitMix64;
+use statlas_core::Address;
+use statlas_lab::{Generator, SplitMix64};
+use statlas_store::{Location, Options, Query, Store};
 
 use crate::report::Target;
 use crate::{Bench, child};
@@ -13,47 +16,78 @@ use crate::{Bench, child};
 const SECTION: &str = "large";
 const BLOCK_BYTES: usize = 1 << 20;
 
+/// The figures of one command.
+#[derive(Default)]
+struct Figures {
+    mb_per_second: Vec<f64>,
+    peak_mb: Vec<f64>,
+}
+
 pub(crate) fn run(bench: &mut Bench) -> Result<()> {
     let (bytes, seed) = (bench.sizes.large_bytes, bench.seed);
     let directory = bench.directory.join("large");
     std::fs::create_dir(&directory)?;
     let original = directory.join("original.bin");
     write(&original, bytes, seed)?;
-    let (mut rates_in, mut rates_out, mut peaks_in, mut peaks_out) = (vec![], vec![], vec![], vec![]);
+    let entity = bench.directory.join("entity.json");
+    std::fs::write(&entity, one_entity(seed))?;
+    let (store, copy) = (bench.directory.join("large-store"), bench.directory.join("copy.bin"));
+    let to_store = ["--store".as_ref(), store.as_os_str()];
+    let (mut import, mut get, mut put) = (Figures::default(), Figures::default(), Figures::default());
     for _ in 0..bench.sizes.large_repetitions {
-        let (store, copy) = (bench.directory.join("large-store"), bench.directory.join("copy.bin"));
-        child::settle();
-        let arguments = ["--store".as_ref(), store.as_os_str(), "import".as_ref(), directory.as_os_str()];
-        let outcome = child::statlas(&arguments, &bench.directory)?;
-        rates_in.push(bytes as f64 / 1e6 / outcome.seconds);
-        peaks_in.extend(outcome.peak_bytes.map(|bytes| bytes as f64 / 1e6));
-        child::settle();
-        let arguments = [
-            "--store".as_ref(),
-            store.as_os_str(),
-            "get".as_ref(),
-            "original.bin".as_ref(),
-            "--file".as_ref(),
-            copy.as_os_str(),
-        ];
-        let outcome = child::statlas(&arguments, &bench.directory)?;
-        rates_out.push(bytes as f64 / 1e6 / outcome.seconds);
-        peaks_out.extend(outcome.peak_bytes.map(|bytes| bytes as f64 / 1e6));
+        import.measure(bytes, &[&to_store, &["import".as_ref(), directory.as_os_str()]], bench)?;
+        let address = only_entity(&store)?.to_string();
+        let out = ["get".as_ref(), OsStr::new(&address), "--file".as_ref(), copy.as_os_str()];
+        get.measure(bytes, &[&to_store, &out], bench)?;
         check(&copy, bytes, seed)?;
         std::fs::remove_file(&copy)?;
         std::fs::remove_dir_all(&store)?;
+        let file = ["put".as_ref(), entity.as_os_str(), "--file".as_ref(), original.as_os_str()];
+        put.measure(bytes, &[&to_store, &file], bench)?;
+        ensure!(only_entity(&store)? == Generator::new(seed, None).entity(0).address(), "put another entity");
+        std::fs::remove_dir_all(&store)?;
     }
     std::fs::remove_dir_all(&directory)?;
-    bench.report.note(SECTION, format!("{bytes} random bytes; memory counts mapped files too"));
-    bench.report.row(SECTION, "in, with `import`", "MB/s", rates_in, Target::None);
-    if !peaks_in.is_empty() {
-        bench.report.row(SECTION, "in, peak memory", "MB", peaks_in, Target::AtMost(100.0));
-    }
-    bench.report.row(SECTION, "out, with `get --file`", "MB/s", rates_out, Target::None);
-    if !peaks_out.is_empty() {
-        bench.report.row(SECTION, "out, peak memory", "MB", peaks_out, Target::AtMost(100.0));
+    bench.report.note(SECTION, format!("{bytes} random bytes; peak memory counts mapped files too"));
+    for (name, figures) in [("import", import), ("put --file", put), ("get --file", get)] {
+        bench.report.row(SECTION, name, "MB/s", figures.mb_per_second, Target::None);
+        if !figures.peak_mb.is_empty() {
+            bench.report.row(
+                SECTION,
+                format!("{name}, peak memory"),
+                "MB",
+                figures.peak_mb,
+                Target::AtMost(100.0),
+            );
+        }
     }
     Ok(())
+}
+
+impl Figures {
+    fn measure(&mut self, bytes: u64, arguments: &[&[&OsStr]], bench: &Bench) -> Result<()> {
+        child::settle();
+        let outcome = child::statlas(&arguments.concat(), &bench.directory)?;
+        self.mb_per_second.push(bytes as f64 / 1e6 / outcome.seconds);
+        self.peak_mb.extend(outcome.peak_bytes.map(|bytes| bytes as f64 / 1e6));
+        Ok(())
+    }
+}
+
+/// The JSON of the entity that the file is attached to.
+fn one_entity(seed: u64) -> Vec<u8> {
+    let mut text = Vec::new();
+    Generator::new(seed, None).entity(0).to_json_into(&mut text);
+    text
+}
+
+/// The address of the only entity of a store.
+fn only_entity(store: &Path) -> Result<Address> {
+    let options = Options { create: false, ..Options::default() };
+    let store = Store::open(&Location::Disk(store.to_owned()), &options)?;
+    let page = store.engine().find(&Query::default())?;
+    ensure!(page.entities.len() == 1, "{} entities in the store; stored: 1", page.entities.len());
+    Ok(page.entities[0].address())
 }
 
 /// Random blocks, the last one cut; nothing repeats, so nothing is shared.

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use statlas_core::{Dimensions, Entity, Identifier};
-use statlas_store::{Engine, Filter, Interval, OrderBy, Page, Query};
+use statlas_store::{Filter, Interval, OrderBy, Page, Query};
 
 use crate::report::Target;
 use crate::{Bench, load};

@@ -115,7 +115,8 @@ fn write(entity: &Entity, canonical: &[u8], form: Form, out: &mut Vec<u8>) {
         Form::Uri => out.extend_from_slice(entity.uri().to_string().as_bytes()),
         Form::Json => {
             let address = Address::of(canonical).to_string();
-            let line = serde_json::json!({"address": address, "id": entity.id(), "uri": entity.uri().to_string()});
+            let line =
+                serde_json::json!({"address": address, "id": entity.id(), "uri": entity.uri().to_string()});
             out.extend_from_slice(line.to_string().as_bytes());
         }
     }

@@ -45,7 +45,11 @@ pub(crate) fn run(_: &Arguments, session: &Session) -> Result<()> {
         writeln!(stdout, "{answer}")
     } else {
         let listed: String = damage.iter().map(|place| format!("{}\n", printable(place))).collect();
-        let chain = if chain_head.is_empty() { String::new() } else { format!("; the hash chain ends in {chain_head}") };
+        let chain = if chain_head.is_empty() {
+            String::new()
+        } else {
+            format!("; the hash chain ends in {chain_head}")
+        };
         let sound = if damage.is_empty() { "sound: " } else { "" };
         writeln!(
             stdout,
@@ -63,6 +67,15 @@ pub(crate) fn run(_: &Arguments, session: &Session) -> Result<()> {
         return Ok(());
     }
     let places = damage.len();
-    let message = format!("{} damaged", if places == 1 { "1 place is".to_owned() } else { format!("{} places are", thousands(places as u64)) });
-    Err(Failure::integrity(message).hint("what is not listed was verified and can be read; `statlas export` saves it").into())
+    let message = format!(
+        "{} damaged",
+        if places == 1 {
+            "1 place is".to_owned()
+        } else {
+            format!("{} places are", thousands(places as u64))
+        }
+    );
+    Err(Failure::integrity(message)
+        .hint("what is not listed was verified and can be read; `statlas export` saves it")
+        .into())
 }

@@ -87,7 +87,9 @@ fn write_all(
             Some(_) if interrupt.is_set() => {
                 bar.finish_and_clear();
                 let written = plural(count, "entity was", "entities were");
-                return Err(Failure::interrupted(format!("{written} written to {name}, and more are left")).into());
+                return Err(
+                    Failure::interrupted(format!("{written} written to {name}, and more are left")).into()
+                );
             }
             Some(next) => query.after = Some(next),
             None => break,

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::Args;
-use statlas_store::{FileReader, StoredEntity};
+use statlas_store::{FileReader, Store, StoredEntity};
 
 use crate::failure::Failure;
 use crate::session::{self, Session, WHAT_HELP};
@@ -62,14 +62,15 @@ pub(crate) fn run(arguments: &Arguments, session: &Session) -> Result<()> {
 }
 
 /// The file of an entity.
-fn open_file(store: &statlas_store::Store, entity: &StoredEntity) -> Result<FileReader> {
+fn open_file<'a>(store: &'a Store, entity: &StoredEntity) -> Result<FileReader<'a>> {
     let address = entity.address();
     let blob = entity.blob().ok_or_else(|| Failure::not_found(format!("entity {address} has no file")))?;
     let reader = store.files().open(&blob)?;
-    Ok(reader.ok_or_else(|| Failure::not_found(format!("file {blob} of entity {address} is not in this store")))?)
+    Ok(reader
+        .ok_or_else(|| Failure::not_found(format!("file {blob} of entity {address} is not in this store")))?)
 }
 
-fn write_file(mut reader: FileReader, out: &Path, force: bool, session: &Session) -> Result<()> {
+fn write_file(mut reader: FileReader<'_>, out: &Path, force: bool, session: &Session) -> Result<()> {
     if out.as_os_str() == "-" {
         let mut stdout = session.output().stdout();
         copy(&mut reader, &mut stdout, "standard output")?;
@@ -82,10 +83,13 @@ fn write_file(mut reader: FileReader, out: &Path, force: bool, session: &Session
     }
     let is_device = existing.as_ref().is_some_and(|metadata| !metadata.is_file() && !metadata.is_symlink());
     if existing.is_some() && !is_device && !force {
-        return Err(Failure::incomplete(format!("{name} is there already")).hint("--force replaces it").into());
+        return Err(Failure::incomplete(format!("{name} is there already"))
+            .hint("--force replaces it")
+            .into());
     }
     if is_device {
-        let mut file = File::options().write(true).open(out).with_context(|| format!("cannot write {name}"))?;
+        let mut file =
+            File::options().write(true).open(out).with_context(|| format!("cannot write {name}"))?;
         return copy(&mut reader, &mut file, &name);
     }
     let temporary = Temporary::beside(out)?;
@@ -96,7 +100,7 @@ fn write_file(mut reader: FileReader, out: &Path, force: bool, session: &Session
 }
 
 /// Copies a stored file. What the store finds damaged stays an error of the store.
-pub(crate) fn copy(reader: &mut FileReader, writer: &mut dyn Write, name: &str) -> Result<()> {
+pub(crate) fn copy(reader: &mut FileReader<'_>, writer: &mut dyn Write, name: &str) -> Result<()> {
     let mut source = Source { reader, error: None };
     let copied = io::copy(&mut source, writer);
     match source.error {
@@ -114,12 +118,12 @@ pub(crate) fn read_error(error: io::Error) -> anyhow::Error {
 }
 
 /// Keeps errors of the reading side apart from those of the writing side.
-struct Source<'a> {
-    reader: &'a mut FileReader,
+struct Source<'a, 'b> {
+    reader: &'a mut FileReader<'b>,
     error: Option<io::Error>,
 }
 
-impl io::Read for Source<'_> {
+impl io::Read for Source<'_, '_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.reader.read(buffer).map_err(|error| {
             if error.kind() == io::ErrorKind::Interrupted {
@@ -138,9 +142,9 @@ pub(crate) struct Temporary {
 
 impl Temporary {
     pub(crate) fn beside(target: &Path) -> Result<Self> {
-        let name = target.file_name().ok_or_else(|| {
-            Failure::usage(format!("{} is not the name of a file", target.display()))
-        })?;
+        let name = target
+            .file_name()
+            .ok_or_else(|| Failure::usage(format!("{} is not the name of a file", target.display())))?;
         let mut temporary = std::ffi::OsString::from(".");
         temporary.push(name);
         temporary.push(format!(".{}.tmp", std::process::id()));

@@ -67,7 +67,8 @@ enum OnError {
 
 pub(crate) fn run(arguments: &Arguments, session: &Session) -> Result<()> {
     if same_file(&arguments.file, &arguments.refused) {
-        let message = format!("{} can't be the input and the file for refused lines", arguments.refused.display());
+        let message =
+            format!("{} can't be the input and the file for refused lines", arguments.refused.display());
         return Err(Failure::usage(message).into());
     }
     let input = Input::open(&arguments.file)?;
@@ -95,7 +96,8 @@ pub(crate) fn run(arguments: &Arguments, session: &Session) -> Result<()> {
         End::Complete => Ok(()),
         End::Interrupted => {
             let stored = output::thousands(load.total.entities_new + load.total.entities_present);
-            let message = format!("{stored} entities of {} are stored; run the same load again to go on", load.file);
+            let message =
+                format!("{stored} entities of {} are stored; run the same load again to go on", load.file);
             Err(Failure::interrupted(message).into())
         }
     }
@@ -136,7 +138,9 @@ impl Load<'_> {
     /// Commits what a block holds, as one batch.
     fn block(&mut self, mut parsed: Parsed) -> Result<()> {
         let bytes = parsed.block.bytes();
-        if self.skipped.is_none() && let Some((line, error)) = parsed.refused.pop() {
+        if self.skipped.is_none()
+            && let Some((line, error)) = parsed.refused.pop()
+        {
             return Err(self.stopped(line, crate::failure::Reason::Entity(error)).into());
         }
         let batch = std::mem::take(&mut parsed.batch);
@@ -190,7 +194,14 @@ impl Load<'_> {
         ))
     }
 
-    fn report(&self, end: End, refused: u64, time: Duration, arguments: &Arguments, session: &Session) -> Result<()> {
+    fn report(
+        &self,
+        end: End,
+        refused: u64,
+        time: Duration,
+        arguments: &Arguments,
+        session: &Session,
+    ) -> Result<()> {
         let Commit { entities_new, entities_present, .. } = self.total;
         let rate = output::per_second(entities_new + entities_present, time);
         let file = arguments.refused.display().to_string();
@@ -215,7 +226,9 @@ impl Load<'_> {
         ))?;
         if refused > 0 {
             let lines = output::plural(refused, "line was refused", "lines were refused");
-            session.output().warn(format!("{lines} and not stored; they are in {file}, each with its reason"));
+            session
+                .output()
+                .warn(format!("{lines} and not stored; they are in {file}, each with its reason"));
         }
         Ok(())
     }

@@ -68,9 +68,13 @@ fn read(path: &Path) -> Result<(Place, Entity)> {
     let input = Input::open(path)?;
     let file = input.name.clone();
     let refused = |line, error| {
-        anyhow::Error::new(Failure::refused(Place { file: file.clone(), line: Some(line) }, Reason::Entity(error)))
+        anyhow::Error::new(Failure::refused(
+            Place { file: file.clone(), line: Some(line) },
+            Reason::Entity(error),
+        ))
     };
-    let several = || Failure::usage(format!("{file} holds more than one entity")).hint("`statlas load` takes many");
+    let several =
+        || Failure::usage(format!("{file} holds more than one entity")).hint("`statlas load` takes many");
     let mut blocks = Blocks::new(input);
     let mut found = None;
     while let Some(block) = blocks.next_block()? {
@@ -81,7 +85,8 @@ fn read(path: &Path) -> Result<(Place, Entity)> {
             if found.is_some() {
                 return Err(several().into());
             }
-            let entity = Entity::from_json(text).map_err(|error| refused(line_of(&block, line, &error), error))?;
+            let entity =
+                Entity::from_json(text).map_err(|error| refused(line_of(&block, line, &error), error))?;
             found = Some((Place { file: file.clone(), line: Some(line) }, entity));
         }
     }
@@ -129,7 +134,12 @@ fn attach(path: &Path, place: &Place, entity: Entity, store: &Store, batch: &mut
 fn named_as(id: BlobId, place: &Place, entity: &Entity) -> Result<()> {
     match entity.blob() {
         Some(named) if named != id => {
-            let error = EntityError::new(EntityErrorKind::Blob, "blob", named, format!("{id}, the SHA-256 of the file"));
+            let error = EntityError::new(
+                EntityErrorKind::Blob,
+                "blob",
+                named,
+                format!("{id}, the SHA-256 of the file"),
+            );
             Err(Failure::refused(place.clone(), Reason::Entity(error)).into())
         }
         _ => Ok(()),

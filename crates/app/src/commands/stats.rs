@@ -35,7 +35,8 @@ pub(crate) fn run(session: &Session) -> Result<()> {
     }
     let mut stdout = session.output().stdout();
     for (name, value) in rows {
-        writeln!(stdout, "{} {value}", session.output().faint(format!("{name:<24}"))).context("standard output")?;
+        writeln!(stdout, "{} {value}", session.output().faint(format!("{name:<24}")))
+            .context("standard output")?;
     }
     stdout.flush().context("standard output")?;
     for damage in &stats.damage {

@@ -63,7 +63,8 @@ pub(crate) fn run(arguments: &Arguments, session: &Session) -> Result<()> {
         }),
         Arguments::Decode(Decode { file, reference }) => each_line(file, session, |text, out| {
             let bytes = read_hex(text)?;
-            let token = if *reference { Token::from_reference_bytes(&bytes)? } else { Token::from_bytes(&bytes)? };
+            let token =
+                if *reference { Token::from_reference_bytes(&bytes)? } else { Token::from_bytes(&bytes)? };
             token.to_json_into(out);
             Ok(())
         }),
@@ -78,9 +79,8 @@ fn each_line(
 ) -> Result<()> {
     let input = Input::open(file)?;
     let name = input.name.clone();
-    let refused = |line, error| {
-        Failure::refused(Place { file: name.clone(), line: Some(line) }, Reason::Entity(error))
-    };
+    let refused =
+        |line, error| Failure::refused(Place { file: name.clone(), line: Some(line) }, Reason::Entity(error));
     let mut stdout = session.output().stdout();
     let mut blocks = Blocks::new(input);
     let mut converted = Vec::new();
@@ -120,7 +120,8 @@ fn read_hex(text: &[u8]) -> Result<[u8; Token::BYTES], EntityError> {
     let mut bytes = [0; Token::BYTES];
     for (byte, pair) in bytes.iter_mut().zip(text.chunks_exact(2)) {
         let digit = |at: usize| char::from(pair[at]).to_digit(16);
-        let Some(value) = digit(0).zip(digit(1)).and_then(|(high, low)| u8::try_from(high << 4 | low).ok()) else {
+        let Some(value) = digit(0).zip(digit(1)).and_then(|(high, low)| u8::try_from(high << 4 | low).ok())
+        else {
             return refused(format!("{:?}", String::from_utf8_lossy(pair)));
         };
         *byte = value;

@@ -1,7 +1,9 @@
 //! 65,536 rows, a column per dimension.
 
-use statlas_core::{Coordinates, Dimensions, EntityHead, Profile};
+use statlas_core::{Coordinates, Profile};
 use xxhash_rust::xxh3::xxh3_64;
+
+use super::draft::Draft;
 
 /// Rows in a block. A condition is evaluated for a block at a time, into a bitmap that fits the cache.
 pub(super) const BLOCK_ROWS: usize = 1 << 16;
@@ -88,54 +90,39 @@ impl Block {
         &self.neighbours[start as usize..self.neighbours_end[at] as usize]
     }
 
-    /// Adds a row; `codes` are those of realm, entity realm, horizon and type.
-    pub(super) fn push(&mut self, head: &EntityHead<'_>, codes: [u32; 4], row: Row, previous: u32) {
-        let coordinates = &head.coordinates;
+    /// Adds a row; `codes` are those of the draft's names.
+    pub(super) fn push(
+        &mut self,
+        draft: &Draft,
+        neighbours: &[u64],
+        codes: [u32; 4],
+        row: Row,
+        previous: u32,
+    ) {
         let [realm, entity_realm, horizon, entity_type] = codes;
         self.location.push(row.location);
         self.ordinal.push(row.ordinal);
         self.previous.push(previous);
         self.removed.push(false);
         self.superseded.push(false);
-        self.profile.push(profile_code(coordinates.profile()));
+        self.profile.push(draft.profile);
         self.realm.push(realm);
         self.entity_realm.push(entity_realm);
         self.horizon.push(horizon);
         self.entity_type.push(entity_type);
-        self.lineage.push(coordinates.lineage);
-        self.created_at.push(head.created_at.unix_ms());
-        let (mut stat7, mut fractal) = ([0; 3], (0, 0, 0, 0));
-        match &coordinates.dimensions {
-            // At most 1e8 units each way.
-            Dimensions::Stat7(own) => {
-                stat7 = [own.resonance(), own.velocity(), own.density()].map(|value| units(value) as i32);
-            }
-            Dimensions::FractalStat(own) => {
-                let luminosity = units(own.luminosity());
-                fractal = (luminosity, own.polarity.ordinal(), own.dimensionality, own.alignment.ordinal());
-            }
-        }
-        self.resonance.push(stat7[0]);
-        self.velocity.push(stat7[1]);
-        self.density.push(stat7[2]);
-        self.luminosity.push(fractal.0);
-        self.polarity.push(fractal.1);
-        self.dimensionality.push(fractal.2);
-        self.alignment.push(fractal.3);
-        // At most 65,536 members a row and as many rows a block.
-        self.adjacency_len.push(coordinates.adjacency.len() as u32);
-        let from = self.neighbours.len();
-        self.neighbours.extend(coordinates.adjacency.iter().map(neighbour_hash));
-        self.neighbours[from..].sort_unstable();
-        let mut kept = from;
-        for at in from..self.neighbours.len() {
-            if at == from || self.neighbours[at] != self.neighbours[kept - 1] {
-                self.neighbours[kept] = self.neighbours[at];
-                kept += 1;
-            }
-        }
-        self.neighbours.truncate(kept);
-        self.neighbours_end.push(kept as u32);
+        self.lineage.push(draft.lineage);
+        self.created_at.push(draft.created_at);
+        self.resonance.push(draft.stat7[0]);
+        self.velocity.push(draft.stat7[1]);
+        self.density.push(draft.stat7[2]);
+        self.luminosity.push(draft.luminosity);
+        self.polarity.push(draft.polarity);
+        self.dimensionality.push(draft.dimensionality);
+        self.alignment.push(draft.alignment);
+        self.adjacency_len.push(draft.adjacency_len);
+        self.neighbours.extend_from_slice(neighbours);
+        // At most 65,536 neighbours a row and as many rows a block.
+        self.neighbours_end.push(self.neighbours.len() as u32);
     }
 
     /// Bytes allocated.

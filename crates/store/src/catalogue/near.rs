@@ -8,8 +8,8 @@ use statlas_core::{
     Stat7Features, Stat7Relation,
 };
 
-use super::block::{BLOCK_ROWS, Block, from_units, neighbour_hashes, profile_code};
 use super::Catalogue;
+use super::block::{BLOCK_ROWS, Block, from_units, neighbour_hashes, profile_code};
 
 /// A row and its similarity; the greatest is the one to drop first.
 struct Scored {
@@ -82,7 +82,8 @@ impl Origin<'_> {
         let relation = FractalStatRelation {
             same_realm: self.realm == Some(block.realm[at]),
             same_polarity: own.polarity.ordinal() == block.polarity[at],
-            luminosity_distance: (own.luminosity() - luminosity).abs() / FractalStatRelation::LUMINOSITY_SCALE,
+            luminosity_distance: (own.luminosity() - luminosity).abs()
+                / FractalStatRelation::LUMINOSITY_SCALE,
             dimensionality_distance: own.dimensionality.abs_diff(block.dimensionality[at]),
         };
         relation.similarity()

@@ -91,7 +91,8 @@ impl<'a> Conditions<'a> {
             let known = |name| catalogue.names.codes.get(name).copied();
             (!names.is_empty()).then(|| names.iter().filter_map(known).collect())
         };
-        let stat7 = [filter.resonance, filter.velocity, filter.density].iter().any(|interval| !interval.is_open());
+        let stat7 =
+            [filter.resonance, filter.velocity, filter.density].iter().any(|interval| !interval.is_open());
         let fractal = !filter.luminosity.is_open()
             || !filter.dimensionality.is_open()
             || !filter.polarity.is_empty()
@@ -104,7 +105,11 @@ impl<'a> Conditions<'a> {
         };
         Self {
             filter,
-            profiles: [Profile::Stat7, Profile::FractalStat].iter().filter(|p| allowed(p)).map(|p| profile_code(*p)).collect(),
+            profiles: [Profile::Stat7, Profile::FractalStat]
+                .iter()
+                .filter(|p| allowed(p))
+                .map(|p| profile_code(*p))
+                .collect(),
             realm: codes(&filter.realm),
             entity_realm: codes(&filter.entity_realm),
             horizon: codes(&filter.horizon),
@@ -288,7 +293,12 @@ impl Catalogue {
         Ok(())
     }
 
-    fn take_rows(&self, rows: impl Iterator<Item = usize>, first: usize, taker: &mut Taker<'_>) -> Result<bool> {
+    fn take_rows(
+        &self,
+        rows: impl Iterator<Item = usize>,
+        first: usize,
+        taker: &mut Taker<'_>,
+    ) -> Result<bool> {
         for at in rows {
             // Rows are numbered with 32 bits.
             if taker.take(self.hit((first + at) as u32, 0))? {
@@ -343,7 +353,10 @@ impl Catalogue {
         let (block, at) = self.block(row);
         let commit = self.commits.partition_point(|(first, _)| *first <= row);
         let revision = commit.checked_sub(1).map_or(0, |at| self.commits[at].1);
-        Hit { location: block.location[at], cursor: Cursor { sort_key, revision, ordinal: block.ordinal[at] } }
+        Hit {
+            location: block.location[at],
+            cursor: Cursor { sort_key, revision, ordinal: block.ordinal[at] },
+        }
     }
 
     /// The first row behind a cursor, or the first that is not before it.

@@ -22,15 +22,16 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use parking_lot::Mutex;
 use statlas_core::{Address, AddressPrefix, BlobId, Coordinates};
 
-use self::format::{Location, SEGMENT_HEADER_BYTES, SegmentHeader, StoreHeader};
+use self::format::{Frame, Kind, Location, SEGMENT_HEADER_BYTES, SegmentHeader, StoreHeader};
 use self::log::{Log, Segment};
 use self::recovery::{Recovered, recover, segment_numbers};
 use self::storage::{Directory, ProcessLock, Storage};
-use self::tables::{RecordPlace, Tables, read_entity};
+use self::tables::{RecordPlace, Tables, read_by_key, read_entity, stored_entity};
 use self::writer::{Request, SEGMENT_ROOM_BYTES, Writer};
 use crate::batch::{Batch, RecordKey};
 use crate::engine::{
-    CheckReport, Commit, Durability, Engine, Neighbour, Page, ProgressFn, Record, Stats, StoredBlob, StoredEntity,
+    CheckReport, Commit, Durability, Engine, Neighbour, Page, ProgressFn, Record, Stats, StoredBlob,
+    StoredEntity,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::{Index, key_of};
@@ -73,7 +74,8 @@ impl DiskEngine {
             .map_err(|error| Error::io(format!("{place}: locking the store failed"), error))?
             .map_err(|holder| {
                 let holder = if holder.is_empty() { String::new() } else { format!(" (process {holder})") };
-                let message = format!("{place}: the store is open in another process{holder}; close that first");
+                let message =
+                    format!("{place}: the store is open in another process{holder}; close that first");
                 Error::new(ErrorKind::Busy, message)
             })?;
         let storage: Box<dyn Storage> = Box::new(Directory::new(path));
@@ -105,7 +107,10 @@ impl DiskEngine {
 
     fn check_open(&self) -> Result<()> {
         if self.closed.load(Ordering::Acquire) {
-            return Err(Error::new(ErrorKind::Closed, format!("{}: the store is closed", self.path.display())));
+            return Err(Error::new(
+                ErrorKind::Closed,
+                format!("{}: the store is closed", self.path.display()),
+            ));
         }
         Ok(())
     }
@@ -116,10 +121,28 @@ impl DiskEngine {
             None => Ok(()),
             Some(reason) => {
                 let place = self.path.display();
-                let message = format!("{place}: writes are refused since one failed ({reason}); open the store again");
+                let message =
+                    format!("{place}: writes are refused since one failed ({reason}); open the store again");
                 Err(Error::new(ErrorKind::Poisoned, message))
             }
         }
+    }
+
+    /// Reads a visible entity or blob.
+    #[inline]
+    fn read_visible<T>(
+        &self,
+        index: &Index,
+        key: &[u8; 32],
+        use_frame: impl FnMut(Location, &mut Vec<u8>) -> Result<T>,
+    ) -> Result<Option<T>> {
+        self.check_open()?;
+        let published = self.published.load(Ordering::Acquire);
+        let found = read_by_key(index, &self.log, key, published, use_frame)?;
+        if found.is_none() {
+            self.check_undamaged(key)?;
+        }
+        Ok(found)
     }
 
     /// Where a visible entity or blob stands.
@@ -180,14 +203,15 @@ fn prepare_directory(path: &Path, place: &str, create: bool) -> Result<()> {
             let ours = |name: &str| [LOCK_NAME, "log", "STATLAS.new"].contains(&name);
             let foreign = entries.any(|entry| entry.is_ok_and(|e| !ours(&e.file_name().to_string_lossy())));
             match (foreign, create) {
-                (true, _) => not_a_store("not a Statlas store: the directory holds other files and no file STATLAS"),
+                (true, _) => {
+                    not_a_store("not a Statlas store: the directory holds other files and no file STATLAS")
+                }
                 (false, false) => not_a_store("no store is here: the directory is empty"),
                 (false, true) => Ok(()),
             }
         }
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound && create => {
-            std::fs::create_dir_all(path).map_err(|error| Error::io(format!("{place}: making the store failed"), error))
-        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && create => std::fs::create_dir_all(path)
+            .map_err(|error| Error::io(format!("{place}: making the store failed"), error)),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             not_a_store("no store is here; make one by storing something, or name another with --store")
         }
@@ -278,20 +302,15 @@ impl Engine for DiskEngine {
     }
 
     fn entity(&self, address: &Address) -> Result<Option<StoredEntity>> {
-        let place = self.visible(&self.tables.entities, &address.0)?;
-        place.map(|place| read_entity(&self.log, place)).transpose()
+        self.read_visible(&self.tables.entities, &address.0, stored_entity)
     }
 
     fn addresses(&self, prefix: &AddressPrefix, limit: usize) -> Result<Vec<Address>> {
         self.check_open()?;
         let published = self.published.load(Ordering::Acquire);
         let (low, high) = (key_of(&prefix.low().0), key_of(&prefix.high().0));
-        let mut places = Vec::new();
-        self.tables.entities.range(low, high, |key, place| {
-            if place < published {
-                places.push((key, place));
-            }
-        });
+        let mut places = self.tables.entities.range(low, high);
+        places.retain(|(_, place)| *place < published);
         // Keys sort like addresses; where the first eight bytes are equal the whole is looked at.
         places.sort_unstable();
         let mut found = Vec::new();
@@ -347,15 +366,17 @@ impl Engine for DiskEngine {
     }
 
     fn blob(&self, id: &BlobId) -> Result<Option<StoredBlob>> {
-        let Some(place) = self.visible(&self.tables.blobs, &id.0)? else { return Ok(None) };
-        let mut bytes = Vec::new();
-        let frame = self.log.read(place, &mut bytes)?;
-        let form = frame.blob_form();
-        let start = format::FRAME_HEADER_BYTES + frame.header.key_bytes;
-        let end = start + frame.header.payload_bytes;
-        bytes.truncate(end);
-        bytes.drain(..start);
-        Ok(Some(StoredBlob { form, bytes }))
+        self.read_visible(&self.tables.blobs, &id.0, |place, buffer| {
+            let frame = Frame::decode_verified(buffer).filter(|frame| frame.header.kind == Kind::Blob);
+            let frame = frame.ok_or_else(|| log::corrupt(place, "the frame holds no blob"))?;
+            let form = frame.blob_form();
+            let start = format::FRAME_HEADER_BYTES + frame.header.key_bytes;
+            let end = start + frame.header.payload_bytes;
+            let mut bytes = std::mem::take(buffer);
+            bytes.truncate(end);
+            bytes.drain(..start);
+            Ok(StoredBlob { form, bytes })
+        })
     }
 
     fn has_blob(&self, id: &BlobId) -> Result<bool> {
@@ -412,7 +433,6 @@ impl Engine for DiskEngine {
         let mut writer = self.writer.lock();
         let closed = if self.poisoned.lock().is_some() { Ok(()) } else { self.close_log(&mut writer) };
         self.closed.store(true, Ordering::Release);
-        self.log.clear();
         *self.lock.lock() = None;
         closed
     }

@@ -1,15 +1,15 @@
 //! A store in memory: the same promises but durability, and the model that other engines are held to.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
 
 use parking_lot::RwLock;
 use statlas_core::{Address, AddressPrefix, BlobId, Coordinates};
 
 use crate::batch::{Batch, Operation, RecordKey, collection_range};
-use crate::catalogue::{Catalogue, Row};
+use crate::catalogue::{Catalogue, Draft, Row};
 use crate::engine::{
-    CheckReport, Commit, Durability, Engine, Neighbour, Page, ProgressFn, Record, Stats, StoredBlob, StoredEntity,
+    CheckReport, Commit, Durability, Engine, Neighbour, Page, ProgressFn, Record, Stats, StoredBlob,
+    StoredEntity,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::overlay::{Holdings, Overlay, judge};
@@ -24,8 +24,8 @@ pub(crate) struct MemoryEngine {
 struct Held {
     revision: u64,
     addresses: BTreeMap<Address, u64>,
-    /// By location, which is its place in this list plus one; `None` once removed.
-    entities: Vec<Option<Arc<StoredEntity>>>,
+    /// By location, which is the place in this list plus one. Removed ones stay: rows need their ids.
+    entities: Vec<StoredEntity>,
     blobs: HashMap<BlobId, StoredBlob>,
     records: BTreeMap<RecordKey, (Vec<u8>, u64)>,
     catalogue: Catalogue,
@@ -55,7 +55,7 @@ fn closed() -> Error {
 
 impl Held {
     fn at(&self, location: u64) -> Option<&StoredEntity> {
-        self.entities.get(location as usize - 1)?.as_deref()
+        self.entities.get(location as usize - 1)
     }
 
     fn has_id(&self) -> impl Fn(u64, &str) -> Result<bool> + '_ {
@@ -87,27 +87,24 @@ impl Held {
         match operation {
             Operation::PutEntity(change) => {
                 let (address, canonical) = (change.address, 0..change.canonical.len());
+                let mut neighbours = Vec::new();
+                let draft = Draft::read(&change.canonical, &mut neighbours)?;
                 let (bytes, token, blob) = (change.canonical, change.token, change.blob);
-                self.entities.push(Some(Arc::new(StoredEntity { address, bytes, canonical, token, blob })));
+                self.entities.push(StoredEntity { address, bytes, canonical, token, blob });
                 let location = self.entities.len() as u64;
                 self.addresses.insert(address, location);
                 let row = Row { location, revision: self.revision, ordinal };
                 let entities = &self.entities;
-                let has_id = |location: u64, id: &str| match &entities[location as usize - 1] {
-                    Some(entity) => Ok(entity.head()?.id == id),
-                    None => Ok(false),
-                };
-                self.catalogue.push(&change.head, row, &has_id)
+                self.catalogue.push(&draft, &neighbours, row, |location| {
+                    Ok(entities[location as usize - 1].head()?.id == change.head.id)
+                })
             }
             Operation::RemoveEntity(address) => {
                 let Some(location) = self.addresses.remove(&address) else { return Ok(()) };
-                let Some(entity) = self.entities[location as usize - 1].clone() else { return Ok(()) };
                 let entities = &self.entities;
-                let has_id = |location: u64, id: &str| match &entities[location as usize - 1] {
-                    Some(entity) => Ok(entity.head()?.id == id),
-                    None => Ok(false),
-                };
-                self.catalogue.remove(&entity.head()?.id, location, &has_id)
+                let has_id = |location: u64, id: &str| Ok(entities[location as usize - 1].head()?.id == id);
+                let id = entities[location as usize - 1].head()?.id;
+                self.catalogue.remove(&id, location, &has_id)
             }
             Operation::PutBlob { id, form, bytes } => {
                 self.blobs.insert(id, StoredBlob { form, bytes });
@@ -181,7 +178,12 @@ impl Engine for MemoryEngine {
 
     fn addresses(&self, prefix: &AddressPrefix, limit: usize) -> Result<Vec<Address>> {
         self.with(|held| {
-            Ok(held.addresses.range(prefix.low()..=prefix.high()).take(limit).map(|(address, _)| *address).collect())
+            Ok(held
+                .addresses
+                .range(prefix.low()..=prefix.high())
+                .take(limit)
+                .map(|(address, _)| *address)
+                .collect())
         })
     }
 
@@ -193,7 +195,10 @@ impl Engine for MemoryEngine {
         self.with(|held| {
             let (hits, more) = held.catalogue.find(query, &mut held.has_neighbours(&query.filter))?;
             let next = hits.last().filter(|_| more).map(|hit| hit.cursor);
-            Ok(Page { entities: hits.iter().filter_map(|hit| held.at(hit.location)).cloned().collect(), next })
+            Ok(Page {
+                entities: hits.iter().filter_map(|hit| held.at(hit.location)).cloned().collect(),
+                next,
+            })
         })
     }
 
@@ -205,7 +210,8 @@ impl Engine for MemoryEngine {
         self.with(|held| {
             let except = except.and_then(|address| held.addresses.get(address)).copied();
             let found = held.catalogue.near(position, k, except).into_iter();
-            let neighbour = |(similarity, location)| Some(Neighbour { similarity, entity: held.at(location)?.clone() });
+            let neighbour =
+                |(similarity, location)| Some(Neighbour { similarity, entity: held.at(location)?.clone() });
             Ok(found.filter_map(neighbour).collect())
         })
     }
@@ -220,8 +226,10 @@ impl Engine for MemoryEngine {
 
     fn record(&self, key: &RecordKey) -> Result<Option<Record>> {
         self.with(|held| {
-            let record = |(value, revision): &(Vec<u8>, u64)| {
-                Record { key: key.clone(), value: value.clone(), revision: *revision }
+            let record = |(value, revision): &(Vec<u8>, u64)| Record {
+                key: key.clone(),
+                value: value.clone(),
+                revision: *revision,
             };
             Ok(held.records.get(key).map(record))
         })

@@ -7,11 +7,11 @@ use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
 use statlas_core::{
-    Address, AddressPrefix, BlobId, Coordinates, Dimensions, EntityHead, FractalStat, Stat7, check_new_version,
-    similarity,
+    Address, AddressPrefix, BlobId, Coordinates, Dimensions, EntityHead, FractalStat, Stat7,
+    check_new_version, similarity,
 };
 
-use crate::batch::{Batch, BlobForm, EntityChange, Expected, Operation, RecordKey};
+use crate::batch::{Batch, EntityChange, Expected, Operation, RecordKey};
 use crate::engine::{Commit, Neighbour, Record, StoredBlob, StoredEntity};
 use crate::error::ErrorKind;
 use crate::query::{Filter, OrderBy, Query};
@@ -98,11 +98,13 @@ impl Model {
             commit.entities_present += 1;
             return Ok(false);
         }
-        if let Some(head) = self.rows.iter().rev().map(|row| &row.head).find(|head| head.id == change.head.id) {
+        if let Some(head) = self.rows.iter().rev().map(|row| &row.head).find(|head| head.id == change.head.id)
+        {
             check_new_version(head, &change.head).map_err(|_| ErrorKind::Mutability)?;
         }
         let EntityChange { address, canonical, head, token, blob } = change.clone();
-        self.rows.push(Row { entity: StoredEntity { address, canonical, token, blob }, head });
+        let (canonical, bytes) = (0..canonical.len(), canonical);
+        self.rows.push(Row { entity: StoredEntity { address, bytes, canonical, token, blob }, head });
         commit.entities_new += 1;
         Ok(true)
     }
@@ -133,7 +135,8 @@ impl Model {
     pub fn addresses(&self, prefix: &AddressPrefix, limit: usize) -> Vec<Address> {
         let text = prefix.to_string();
         let found = self.entities().map(|entity| entity.address);
-        let found: BTreeSet<Address> = found.filter(|address| address.to_string().starts_with(&text)).collect();
+        let found: BTreeSet<Address> =
+            found.filter(|address| address.to_string().starts_with(&text)).collect();
         found.into_iter().take(limit).collect()
     }
 
@@ -153,7 +156,9 @@ impl Model {
     #[must_use]
     pub fn find(&self, query: &Query) -> Vec<StoredEntity> {
         let mut rows: Vec<&Row> = self.rows.iter().filter(|row| self.meets(row, &query.filter)).collect();
-        rows.retain(|row| query.order_by.profile().is_none_or(|profile| row.head.coordinates.profile() == profile));
+        rows.retain(|row| {
+            query.order_by.profile().is_none_or(|profile| row.head.coordinates.profile() == profile)
+        });
         match (query.order_by, query.descending) {
             (OrderBy::Commit, false) => {}
             (OrderBy::Commit, true) => rows.reverse(),
@@ -263,7 +268,9 @@ fn compare(a: &EntityHead<'_>, b: &EntityHead<'_>, order_by: OrderBy) -> Orderin
         (_, _, OrderBy::Commit) => Ordering::Equal,
         (_, _, OrderBy::CreatedAt) => a.created_at.cmp(&b.created_at),
         (_, _, OrderBy::Lineage) => a.coordinates.lineage.cmp(&b.coordinates.lineage),
-        (Dimensions::Stat7(a), Dimensions::Stat7(b), OrderBy::Resonance) => float(a.resonance(), b.resonance()),
+        (Dimensions::Stat7(a), Dimensions::Stat7(b), OrderBy::Resonance) => {
+            float(a.resonance(), b.resonance())
+        }
         (Dimensions::Stat7(a), Dimensions::Stat7(b), OrderBy::Velocity) => float(a.velocity(), b.velocity()),
         (Dimensions::Stat7(a), Dimensions::Stat7(b), OrderBy::Density) => float(a.density(), b.density()),
         (Dimensions::FractalStat(a), Dimensions::FractalStat(b), OrderBy::Luminosity) => {

@@ -1,8 +1,8 @@
 //! Entities and questions to test with: valid, varied, and the same for the same seed.
 
 use statlas_core::{
-    Adjacency, Alignment, BlobId, Coordinates, Dimensions, Entity, EntityParts, FractalStat, Identifier, Polarity,
-    Profile, Stat7, State, Timestamp, Token, TokenParts, TokenType,
+    Adjacency, Alignment, BlobId, Coordinates, Dimensions, Entity, EntityParts, FractalStat, Identifier,
+    Polarity, Profile, Stat7, State, Timestamp, Token, TokenParts, TokenType,
 };
 
 use super::random::Random;
@@ -16,43 +16,23 @@ const NEIGHBOURS: [&str; 6] = ["n0", "n1", "n2", "née", "n/4", "bc-0001"];
 const NEW_YEAR_MS: i64 = 1_735_689_600_000;
 
 /// The identifier `text`.
-///
-/// # Panics
-///
-/// If it is none.
-#[must_use]
-pub fn name(text: &str) -> Identifier {
+pub(super) fn name(text: &str) -> Identifier {
     Identifier::new(text).expect("tests use legal identifiers")
 }
 
 /// The adjacency list of `members`.
-///
-/// # Panics
-///
-/// If one of them is no legal id.
-#[must_use]
-pub fn adjacency(members: &[&str]) -> Adjacency {
+pub(super) fn adjacency(members: &[&str]) -> Adjacency {
     let members = members.iter().map(|id| (*id).into()).collect();
     Adjacency::new(members).expect("tests use legal ids")
 }
 
 /// The time `ms` milliseconds after the beginning of 2025.
-///
-/// # Panics
-///
-/// If it lies behind the year 9999.
-#[must_use]
-pub fn time(ms: i64) -> Timestamp {
+pub(super) fn time(ms: i64) -> Timestamp {
     Timestamp::from_unix_ms(NEW_YEAR_MS + ms).expect("tests use legal times")
 }
 
 /// The state that `json` says.
-///
-/// # Panics
-///
-/// If it is none.
-#[must_use]
-pub fn state(json: &str) -> State {
+pub(super) fn state(json: &str) -> State {
     State::from_json(json.as_bytes()).expect("tests use legal states")
 }
 
@@ -90,12 +70,7 @@ pub fn version(id: &str, number: usize) -> Entity {
 }
 
 /// Dimensions of STAT7.
-///
-/// # Panics
-///
-/// If one of them is out of range.
-#[must_use]
-pub fn stat7(resonance: f64, velocity: f64, density: f64) -> Dimensions {
+pub(super) fn stat7(resonance: f64, velocity: f64, density: f64) -> Dimensions {
     Dimensions::Stat7(Stat7::new(resonance, velocity, density).expect("tests use legal coordinates"))
 }
 
@@ -106,14 +81,19 @@ pub fn stat7(resonance: f64, velocity: f64, density: f64) -> Dimensions {
 /// If `local_id` is too large.
 #[must_use]
 pub fn token(local_id: u32) -> Token {
-    let mut parts = TokenParts { local_id, entity_type: TokenType::Concept, weight: 1.5, ..TokenParts::default() };
+    let mut parts =
+        TokenParts { local_id, entity_type: TokenType::Concept, weight: 1.5, ..TokenParts::default() };
     parts.spaces[2] = Some([Some(1.25), None, Some(-3.0)]);
     Token::new(parts).expect("tests use legal tokens")
 }
 
 /// A number from -1 to 1, often one of a few so that there are ties.
 fn signed(random: &mut Random) -> f64 {
-    if random.chance(50) { random.pick(&[-1.0, -0.5, -0.0, 0.0, 0.1, 1.0]) } else { random.unit() * 2.0 - 1.0 }
+    if random.chance(50) {
+        random.pick(&[-1.0, -0.5, -0.0, 0.0, 0.1, 1.0])
+    } else {
+        random.unit() * 2.0 - 1.0
+    }
 }
 
 fn dimensions(random: &mut Random, profile: Profile) -> Dimensions {
@@ -169,18 +149,21 @@ pub fn neighbours(random: &mut Random) -> Adjacency {
     adjacency(&members)
 }
 
-/// `count` varied entities with ids of their own.
+/// `count` varied entities with ids that no other seed gives.
 #[must_use]
 pub fn crowd(seed: u64, count: usize) -> Vec<Entity> {
     let mut random = Random::new(seed);
     let entity = |number: usize| {
         let neighbours = neighbours(&mut random);
-        varied(&mut random, &format!("crowd-{number}"), neighbours)
+        varied(&mut random, &format!("crowd-{seed}-{number}"), neighbours)
     };
     (0..count).map(entity).collect()
 }
 
-fn interval<T: PartialOrd + Copy>(random: &mut Random, mut value: impl FnMut(&mut Random) -> T) -> Interval<T> {
+fn interval<T: PartialOrd + Copy>(
+    random: &mut Random,
+    mut value: impl FnMut(&mut Random) -> T,
+) -> Interval<T> {
     let (one, other) = (value(random), value(random));
     // Now and then nothing lies between the ends.
     let (low, high) = if one <= other || random.chance(5) { (one, other) } else { (other, one) };

@@ -7,7 +7,7 @@ use statlas_core::{Address, Coordinates};
 use super::Failure;
 use super::model::Model;
 use crate::batch::Batch;
-use crate::engine::{Commit, Durability, Engine, StoredEntity};
+use crate::engine::{Commit, Durability, Engine, Neighbour, StoredEntity};
 use crate::limits::ROWS_MAX;
 use crate::query::{Filter, Query};
 use crate::store::Store;
@@ -24,7 +24,13 @@ impl Twin {
     /// Both are empty.
     #[must_use]
     pub fn new(store: Store) -> Self {
-        Self { store, model: Model::default() }
+        Self::with_model(store, Model::default())
+    }
+
+    /// The store holds what the model holds, or so it should.
+    #[must_use]
+    pub fn with_model(store: Store, model: Model) -> Self {
+        Self { store, model }
     }
 
     /// The engine.
@@ -107,12 +113,20 @@ impl Twin {
     ///
     /// If they disagree, in the order of the answer too.
     pub fn compare_near(&self, position: &Coordinates, k: usize, except: Option<&Address>) -> Outcome {
-        let (found, expected) = (self.engine().near(position, k, except)?, self.model.near(position, k, except));
-        let summary = |neighbours: &[crate::Neighbour]| -> Vec<(f64, Address)> {
+        let (found, expected) =
+            (self.engine().near(position, k, except)?, self.model.near(position, k, except));
+        let summary = |neighbours: &[Neighbour]| -> Vec<(f64, Address)> {
             neighbours.iter().map(|neighbour| (neighbour.similarity, neighbour.entity.address)).collect()
         };
-        same(&format!("near {position:?}, k = {k}, except {except:?}"), &summary(&found), &summary(&expected))?;
-        if found == expected { Ok(()) } else { Err("near: the entities have other contents".into()) }
+        same(
+            &format!("near {position:?}, k = {k}, except {except:?}"),
+            &summary(&found),
+            &summary(&expected),
+        )?;
+        let entities = |neighbours: Vec<Neighbour>| -> Vec<StoredEntity> {
+            neighbours.into_iter().map(|neighbour| neighbour.entity).collect()
+        };
+        same_entities("near", &entities(found), &entities(expected))
     }
 
     /// Compares the versions of an id.
@@ -164,18 +178,27 @@ pub(super) fn same<T: PartialEq + Debug>(what: &str, found: &T, expected: &T) ->
     Err(format!("{what}:\n   found {found:?}\nexpected {expected:?}").into())
 }
 
+/// Whether two answers are the same entity, however the engines hold its bytes.
+fn alike(found: &StoredEntity, expected: &StoredEntity) -> bool {
+    found.address == expected.address
+        && found.canonical() == expected.canonical()
+        && (found.token, found.blob) == (expected.token, expected.blob)
+}
+
 /// As [`same`], without printing the entities byte by byte.
 pub(super) fn same_entities(what: &str, found: &[StoredEntity], expected: &[StoredEntity]) -> Outcome {
-    if found == expected {
+    if found.len() == expected.len()
+        && found.iter().zip(expected).all(|(found, expected)| alike(found, expected))
+    {
         return Ok(());
     }
     let line = |entity: &StoredEntity| {
-        let StoredEntity { address, canonical, token, blob } = entity;
-        let token = if token.is_some() { ", a token" } else { "" };
-        format!("\n  {address} {}{token}, blob {blob:?}", String::from_utf8_lossy(canonical))
+        let token = if entity.token.is_some() { ", a token" } else { "" };
+        let text = String::from_utf8_lossy(entity.canonical());
+        format!("\n  {} {text}{token}, blob {:?}", entity.address, entity.blob)
     };
     let list = |entities: &[StoredEntity]| entities.iter().map(line).collect::<String>();
-    let at = found.iter().zip(expected).take_while(|(found, expected)| found == expected).count();
+    let at = found.iter().zip(expected).take_while(|(found, expected)| alike(found, expected)).count();
     let message = format!("{what}:\nrow {at} differs; found{}\nexpected{}", list(found), list(expected));
     Err(message.into())
 }
@@ -187,7 +210,9 @@ pub(super) fn pages(engine: &dyn Engine, query: &Query, expected_rows: usize) ->
     loop {
         let page = engine.find(&query)?;
         if page.entities.len() > query.limit || found.len() > expected_rows {
-            return Err(format!("{query:?}: too many rows, {} in all", found.len() + page.entities.len()).into());
+            return Err(
+                format!("{query:?}: too many rows, {} in all", found.len() + page.entities.len()).into()
+            );
         }
         if page.entities.is_empty() && page.next.is_some() {
             return Err(format!("{query:?}: an empty page says that there may be more").into());

@@ -41,7 +41,9 @@ impl RefusedFile {
     /// Writes out what is buffered; returns how many lines there are.
     pub(super) fn finish(&mut self) -> Result<u64> {
         if let Some(writer) = &mut self.writer {
-            writer.flush().with_context(|| format!("cannot write refused lines to {}", self.path.display()))?;
+            writer
+                .flush()
+                .with_context(|| format!("cannot write refused lines to {}", self.path.display()))?;
         }
         Ok(self.count)
     }

@@ -57,7 +57,8 @@ pub(super) fn commit<'a>(
 fn batch(lines: &[(u64, &[u8])]) -> Result<Batch> {
     let mut batch = Batch::new();
     for (line, text) in lines {
-        batch.put_entity(Entity::from_json(text).with_context(|| format!("line {line} was accepted before"))?);
+        batch
+            .put_entity(Entity::from_json(text).with_context(|| format!("line {line} was accepted before"))?);
     }
     Ok(batch)
 }

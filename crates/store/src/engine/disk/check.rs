@@ -25,7 +25,8 @@ impl DiskEngine {
         };
         // Segments may be begun meanwhile: only what stands before `end` is read.
         let extent = |number: u32, written: u64| if number == end.segment() { end.offset() } else { written };
-        let segments: Vec<_> = self.log.segments().into_iter().filter(|segment| segment.number <= end.segment()).collect();
+        let segments: Vec<_> =
+            self.log.segments().into_iter().filter(|segment| segment.number <= end.segment()).collect();
         let segments: Vec<_> = segments
             .into_iter()
             .map(|segment| {
@@ -35,7 +36,8 @@ impl DiskEngine {
             .collect();
         let total = segments.iter().map(|(_, bytes)| bytes).sum();
         let report = CheckReport::default();
-        let mut check = Check { engine: self, chain: None, report, next_number: 1, unindexed: HashMap::new() };
+        let mut check =
+            Check { engine: self, chain: None, report, next_number: 1, unindexed: HashMap::new() };
         check.report.damage.extend(self.damage.iter().filter(|place| place.contains("cut/")).cloned());
         scan_in_order(&segments, Depth::Hashes, |scanned| {
             check.segment(scanned);
@@ -81,7 +83,9 @@ impl Check<'_> {
             }
             Ok(header) => {
                 if self.chain.is_some_and(|chain| chain != header.chain) {
-                    damage.push(format!("segment {number} offset 0: the hash chain does not go on from the segment before"));
+                    damage.push(format!(
+                        "segment {number} offset 0: the hash chain does not go on from the segment before"
+                    ));
                 }
                 self.chain = Some(header.chain);
             }

@@ -8,6 +8,8 @@ use super::format::{
     COMMIT_FRAME_BYTES, FLAG_BLOB, FLAG_MANIFEST, FLAG_TOKEN, Frame, Kind, Label, write_frame,
 };
 use crate::batch::{Batch, BlobForm, Operation, RecordKey};
+use crate::catalogue::Draft;
+use crate::error::Result;
 use crate::overlay::Plan;
 
 /// A batch and its frames.
@@ -18,6 +20,10 @@ pub(super) struct EncodedBatch {
     frames: Vec<Range<usize>>,
     /// Of the batch if every operation changes something, as is usual.
     whole: Sums,
+    /// The row of each operation that puts an entity.
+    pub(super) drafts: Vec<Option<Draft>>,
+    /// The neighbours of those rows.
+    pub(super) neighbours: Vec<u64>,
 }
 
 /// What a commit frame says of the frames before it.
@@ -29,7 +35,13 @@ pub(super) struct Sums {
 }
 
 impl EncodedBatch {
-    pub(super) fn new(batch: Batch) -> Self {
+    pub(super) fn new(batch: Batch) -> Result<Self> {
+        let mut neighbours = Vec::new();
+        let draft = |operation: &Operation| match operation {
+            Operation::PutEntity(change) => Draft::read(&change.canonical, &mut neighbours).map(Some),
+            _ => Ok(None),
+        };
+        let drafts = batch.operations().iter().map(draft).collect::<std::result::Result<_, _>>()?;
         let mut bytes = Vec::with_capacity(batch.bytes() + batch.len() * 64);
         let mut frames = Vec::with_capacity(batch.len());
         for (ordinal, operation) in batch.operations().iter().enumerate() {
@@ -39,7 +51,7 @@ impl EncodedBatch {
             frames.push(start..bytes.len());
         }
         let whole = sums(&bytes, frames.iter());
-        Self { batch, bytes, frames, whole }
+        Ok(Self { batch, bytes, frames, whole, drafts, neighbours })
     }
 
     /// Most bytes that the batch takes in the log.
@@ -48,12 +60,19 @@ impl EncodedBatch {
     }
 
     /// Appends the frames that change something, and returns their sums. `place` is told the index of each
-    /// operation and where its frame begins in `out`.
-    pub(super) fn append(&self, plan: &Plan, out: &mut Vec<u8>, mut place: impl FnMut(usize, usize)) -> Sums {
-        let kept = || plan.changes.iter().enumerate().filter(|(_, changes)| **changes).map(|(index, _)| index);
+    /// operation and where its frame stands in `out`.
+    pub(super) fn append(
+        &self,
+        plan: &Plan,
+        out: &mut Vec<u8>,
+        mut place: impl FnMut(usize, Range<usize>),
+    ) -> Sums {
+        let kept =
+            || plan.changes.iter().enumerate().filter(|(_, changes)| **changes).map(|(index, _)| index);
         for index in kept() {
-            place(index, out.len());
+            let start = out.len();
             out.extend_from_slice(&self.bytes[self.frames[index].clone()]);
+            place(index, start..out.len());
         }
         if plan.changes.iter().all(|changes| *changes) {
             return self.whole;
@@ -81,10 +100,18 @@ fn write_operation(out: &mut Vec<u8>, ordinal: u32, operation: &Operation) {
             let token = change.token.as_ref().map(|token| token.to_bytes());
             let token = token.as_ref().map_or(&[][..], |bytes| &bytes[..]);
             let blob = change.blob.as_ref().map_or(&[][..], |id| &id.0[..]);
-            let flags = if token.is_empty() { 0 } else { FLAG_TOKEN } | if blob.is_empty() { 0 } else { FLAG_BLOB };
-            write_frame(out, label(Kind::Entity, flags), &[&change.address.0], &[token, blob, &change.canonical]);
+            let flags =
+                if token.is_empty() { 0 } else { FLAG_TOKEN } | if blob.is_empty() { 0 } else { FLAG_BLOB };
+            write_frame(
+                out,
+                label(Kind::Entity, flags),
+                &[&change.address.0],
+                &[token, blob, &change.canonical],
+            );
         }
-        Operation::RemoveEntity(address) => write_frame(out, label(Kind::EntityRemoved, 0), &[&address.0], &[]),
+        Operation::RemoveEntity(address) => {
+            write_frame(out, label(Kind::EntityRemoved, 0), &[&address.0], &[])
+        }
         Operation::PutBlob { id, form, bytes } => {
             let flags = if *form == BlobForm::Manifest { FLAG_MANIFEST } else { 0 };
             write_frame(out, label(Kind::Blob, flags), &[&id.0], &[bytes]);

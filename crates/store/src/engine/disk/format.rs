@@ -67,25 +67,40 @@ const FLAGS_READ: u8 = FLAG_TOKEN | FLAG_BLOB | FLAG_MANIFEST;
 /// Written by a later release of the same version; refused by this one with a clear message.
 const FLAGS_RESERVED: u8 = FLAG_COMPRESSED | FLAG_LEASE;
 
-/// Where a frame stands: the number of its segment and its offset in it, in one number that sorts like
-/// the log.
+/// Where a frame stands, in one number that sorts like the log: 24 bits for the number of the segment, 32
+/// for the offset in units of [`ALIGNMENT`], and 8 for how many cache lines the frame covers, so that a
+/// reader can fetch all of them at once. No lines stand for an unknown or larger number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Location(pub(super) u64);
 
-const OFFSET_BITS: u32 = 40;
+const LINE_BYTES: usize = 64;
+const LINES_BITS: u32 = 8;
+const OFFSET_BITS: u32 = 32;
 
 impl Location {
     pub(super) fn new(segment: u32, offset: u64) -> Self {
-        debug_assert!(offset < 1 << OFFSET_BITS && segment < 1 << 24);
-        Self(u64::from(segment) << OFFSET_BITS | offset)
+        let units = offset / ALIGNMENT as u64;
+        debug_assert!(units < 1 << OFFSET_BITS && segment < 1 << 24);
+        Self(u64::from(segment) << (OFFSET_BITS + LINES_BITS) | units << LINES_BITS)
+    }
+
+    /// The place of a frame whose length is known.
+    pub(super) fn of_frame(segment: u32, offset: u64, frame_bytes: usize) -> Self {
+        let lines = u8::try_from(frame_bytes.div_ceil(LINE_BYTES)).unwrap_or(0);
+        Self(Self::new(segment, offset).0 | u64::from(lines))
     }
 
     pub(super) fn segment(self) -> u32 {
-        (self.0 >> OFFSET_BITS) as u32
+        (self.0 >> (OFFSET_BITS + LINES_BITS)) as u32
     }
 
     pub(super) fn offset(self) -> u64 {
-        self.0 & ((1 << OFFSET_BITS) - 1)
+        (self.0 >> LINES_BITS & ((1 << OFFSET_BITS) - 1)) * ALIGNMENT as u64
+    }
+
+    /// At least the bytes of the frame, or 0 if that is not known.
+    pub(super) fn bytes_to_fetch(self) -> usize {
+        (self.0 & ((1 << LINES_BITS) - 1)) as usize * LINE_BYTES
     }
 }
 
@@ -208,7 +223,9 @@ impl FrameHeader {
             ordinal: u32_at(bytes, 12),
         };
         let key_fits = match header.kind {
-            Kind::Commit | Kind::Close => header.key_bytes == 0 && header.payload_bytes == COMMIT_PAYLOAD_BYTES,
+            Kind::Commit | Kind::Close => {
+                header.key_bytes == 0 && header.payload_bytes == COMMIT_PAYLOAD_BYTES
+            }
             Kind::Record | Kind::RecordRemoved => (4..=KEY_BYTES_MAX).contains(&header.key_bytes),
             Kind::Entity | Kind::Blob | Kind::EntityRemoved | Kind::BlobRemoved => header.key_bytes == 32,
         };
@@ -247,6 +264,12 @@ impl<'a> Frame<'a> {
             return Err("the frame's flags are unknown");
         }
         Ok(Self { header, bytes })
+    }
+
+    /// The frame that `bytes` begin with, if its checksum was verified before.
+    pub(super) fn decode_verified(bytes: &'a [u8]) -> Option<Self> {
+        let header = FrameHeader::decode(bytes.first_chunk()?).ok()?;
+        Some(Self { header, bytes: bytes.get(..header.frame_bytes())? })
     }
 
     pub(super) fn key(&self) -> &'a [u8] {
@@ -311,7 +334,7 @@ impl<'a> Frame<'a> {
             frames: u32_at(payload, 8),
             batch_bytes: u32_at(payload, 12),
             frames_crc: u32_at(payload, 16),
-            synced: Location(u64_at(payload, 24)),
+            synced: Location::new(u32_at(payload, 20), u64_at(payload, 24)),
             chain: array(payload, 32),
         }
     }
@@ -347,7 +370,8 @@ impl CommitPayload {
         payload[8..12].copy_from_slice(&self.frames.to_le_bytes());
         payload[12..16].copy_from_slice(&self.batch_bytes.to_le_bytes());
         payload[16..20].copy_from_slice(&self.frames_crc.to_le_bytes());
-        payload[24..32].copy_from_slice(&self.synced.0.to_le_bytes());
+        payload[20..24].copy_from_slice(&self.synced.segment().to_le_bytes());
+        payload[24..32].copy_from_slice(&self.synced.offset().to_le_bytes());
         payload[32..64].copy_from_slice(&self.chain);
         payload
     }

@@ -1,9 +1,8 @@
 //! The segments of the log as readers see them, and the tail that is not written yet.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
-use arc_swap::ArcSwap;
 use parking_lot::RwLock;
 
 use super::format::{FRAME_HEADER_BYTES, Frame, FrameHeader, Location};
@@ -46,70 +45,86 @@ pub(super) struct Tail {
     pub(super) bytes: Vec<u8>,
 }
 
-/// The log for reading.
+/// Segments in a chunk of the list of segments, and chunks in the list.
+const CHUNK: usize = 4096;
+
+/// The log for reading. Finding a segment is two plain loads.
 pub(super) struct Log {
     /// By number, the first is number 1; a missing file leaves a gap.
-    segments: ArcSwap<Vec<Option<Arc<Segment>>>>,
+    chunks: Box<[OnceLock<Box<[OnceLock<Arc<Segment>>]>>]>,
     pub(super) tail: RwLock<Tail>,
 }
 
+fn places<T>() -> Box<[OnceLock<T>]> {
+    std::iter::repeat_with(OnceLock::new).take(CHUNK).collect()
+}
+
 impl Log {
-    pub(super) fn new(segments: Vec<Option<Arc<Segment>>>) -> Self {
-        Self { segments: ArcSwap::from_pointee(segments), tail: RwLock::default() }
+    pub(super) fn new() -> Self {
+        Self { chunks: places(), tail: RwLock::default() }
     }
 
     pub(super) fn segments(&self) -> Vec<Arc<Segment>> {
-        self.segments.load().iter().flatten().cloned().collect()
+        let chunks = self.chunks.iter().filter_map(OnceLock::get);
+        chunks.flat_map(|chunk| chunk.iter().filter_map(OnceLock::get)).cloned().collect()
     }
 
+    /// Adds a segment, whose number is new.
     pub(super) fn push(&self, segment: Arc<Segment>) {
-        let mut segments = Vec::clone(&self.segments.load());
-        segments.resize(segment.number as usize - 1, None);
-        segments.push(Some(segment));
-        self.segments.store(Arc::new(segments));
+        let number = segment.number as usize;
+        let chunk = self.chunks[number / CHUNK].get_or_init(places);
+        let added = chunk[number % CHUNK].set(segment);
+        debug_assert!(added.is_ok(), "a segment was added twice");
     }
 
-    pub(super) fn clear(&self) {
-        self.segments.store(Arc::default());
+    #[inline]
+    fn segment(&self, location: Location) -> Result<&Segment> {
+        let number = location.segment() as usize;
+        let segment = self.chunks.get(number / CHUNK).and_then(OnceLock::get);
+        let segment = segment.and_then(|chunk| chunk[number % CHUNK].get());
+        segment.map(|segment| &**segment).ok_or_else(|| corrupt(location, "the segment is missing"))
     }
 
     /// Copies the frame at a location into `buffer` and verifies it.
+    #[inline]
     pub(super) fn read<'a>(&self, location: Location, buffer: &'a mut Vec<u8>) -> Result<Frame<'a>> {
         self.copy(location, buffer)?;
         Frame::decode(buffer).map_err(|reason| corrupt(location, reason))
     }
 
-    /// Copies the key of the frame at a location, unverified: enough to tell that it is another one's.
+    /// The key of the frame at a location, unverified: enough to tell that it is another one's.
     pub(super) fn read_key(&self, location: Location) -> Result<[u8; 32]> {
-        let segments = self.segments.load();
-        let segment = segment_of(&segments, location)?;
-        let start = location.offset() as usize + FRAME_HEADER_BYTES;
-        let mut key = [0; 32];
-        if start as u64 + 32 <= segment.written() {
-            segment.map.read(start, &mut key);
-            return Ok(key);
-        }
         let mut buffer = Vec::new();
-        drop(segments);
-        Ok(self.read(location, &mut buffer)?.sha256())
+        let segment = self.segment(location)?;
+        let start = location.offset() as usize + FRAME_HEADER_BYTES;
+        if start as u64 + 32 > segment.written() {
+            return Ok(self.read(location, &mut buffer)?.sha256());
+        }
+        segment.map.read(start, 32, &mut buffer);
+        Ok(buffer.try_into().unwrap_or_default())
     }
 
+    #[inline]
     fn copy(&self, location: Location, buffer: &mut Vec<u8>) -> Result<()> {
-        let segments = self.segments.load();
-        let segment = segment_of(&segments, location)?;
+        let segment = self.segment(location)?;
         let start = location.offset() as usize;
-        let written = segment.written() as usize;
-        let mut header = [0; FRAME_HEADER_BYTES];
-        if start + FRAME_HEADER_BYTES > written {
+        // A batch is written as a whole: if the frame's first byte is there, all of it is.
+        let rest = (segment.written() as usize).saturating_sub(start);
+        if rest < FRAME_HEADER_BYTES {
             return self.copy_from_tail(location, buffer);
         }
-        segment.map.read(start, &mut header);
-        let frame = FrameHeader::decode(&header).map_err(|reason| corrupt(location, reason))?;
-        if start + frame.frame_bytes() > written {
+        let fetch = location.bytes_to_fetch();
+        if fetch > 0 {
+            segment.map.read(start, fetch.min(rest), buffer);
+            return Ok(());
+        }
+        segment.map.read(start, FRAME_HEADER_BYTES, buffer);
+        let frame = buffer.first_chunk().ok_or("the frame is cut short").and_then(FrameHeader::decode);
+        let frame_bytes = frame.map_err(|reason| corrupt(location, reason))?.frame_bytes();
+        if frame_bytes > rest {
             return Err(corrupt(location, "the frame reaches behind the end of its segment"));
         }
-        buffer.resize(frame.frame_bytes(), 0);
-        segment.map.read(start, buffer);
+        segment.map.read(start, frame_bytes, buffer);
         Ok(())
     }
 
@@ -117,8 +132,11 @@ impl Log {
     fn copy_from_tail(&self, location: Location, buffer: &mut Vec<u8>) -> Result<()> {
         {
             let tail = self.tail.read();
-            let start = location.offset().checked_sub(tail.offset).filter(|_| tail.segment == location.segment());
-            if let Some(bytes) = start.and_then(|start| tail.bytes.get(start as usize..)).filter(|b| !b.is_empty()) {
+            let start =
+                location.offset().checked_sub(tail.offset).filter(|_| tail.segment == location.segment());
+            if let Some(bytes) =
+                start.and_then(|start| tail.bytes.get(start as usize..)).filter(|b| !b.is_empty())
+            {
                 let frame = bytes.first_chunk().ok_or("the frame is cut short").and_then(FrameHeader::decode);
                 let frame = frame.map_err(|reason| corrupt(location, reason))?;
                 buffer.clear();
@@ -127,20 +145,10 @@ impl Log {
             }
         }
         // Written meanwhile: then the segment has it.
-        let segments = self.segments.load();
-        if location.offset() < segment_of(&segments, location)?.written() {
+        if location.offset() < self.segment(location)?.written() {
             return self.copy(location, buffer);
         }
         Err(corrupt(location, "the place lies behind the end of the log"))
-    }
-}
-
-fn segment_of(segments: &[Option<Arc<Segment>>], location: Location) -> Result<&Segment> {
-    let number = location.segment() as usize;
-    match number.checked_sub(1).and_then(|at| segments.get(at)) {
-        Some(Some(segment)) => Ok(segment),
-        _ if segments.is_empty() => Err(Error::new(ErrorKind::Closed, "the store is closed")),
-        _ => Err(corrupt(location, "the segment is missing")),
     }
 }
 

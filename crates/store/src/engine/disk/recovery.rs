@@ -40,11 +40,11 @@ pub(super) fn segment_numbers(storage: &dyn Storage) -> Result<Vec<u32>> {
 }
 
 /// Reads a segment from its file, not through its mapping, so that its pages need not stay in memory.
-pub(super) fn scan_file(segment: &Segment, bytes: u64, depth: Depth) -> Result<ScannedSegment> {
+fn scan_file(segment: &Segment, bytes: u64, depth: Depth, content: &mut Vec<u8>) -> Result<ScannedSegment> {
     let failed = |error| Error::io(format!("reading {} failed", Segment::name(segment.number)), error);
-    let mut content = vec![0; bytes as usize];
-    segment.file.read_at(0, &mut content).map_err(failed)?;
-    Ok(scan(segment.number, &content, depth))
+    content.resize(bytes as usize, 0);
+    segment.file.read_at(0, content).map_err(failed)?;
+    Ok(scan(segment.number, content, depth))
 }
 
 /// Scans segments in parallel and hands the results over in order. At most one a thread waits.
@@ -59,11 +59,12 @@ pub(super) fn scan_in_order(
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
+                let mut content = Vec::new();
                 loop {
                     let at = next.fetch_add(1, Ordering::Relaxed);
                     let Some((segment, bytes)) = segments.get(at) else { break };
                     // A receiver that is gone has stopped at an error.
-                    if senders[at].send(scan_file(segment, *bytes, depth)).is_err() {
+                    if senders[at].send(scan_file(segment, *bytes, depth, &mut content)).is_err() {
                         break;
                     }
                 }
@@ -71,7 +72,8 @@ pub(super) fn scan_in_order(
         }
         // Moved in, so that an early return lets the threads end.
         for receiver in receivers {
-            let scanned = receiver.recv().map_err(|_| Error::new(ErrorKind::Io, "a thread that read the log died"))?;
+            let scanned =
+                receiver.recv().map_err(|_| Error::new(ErrorKind::Io, "a thread that read the log died"))?;
             take(scanned?)?;
         }
         Ok(())
@@ -90,7 +92,7 @@ pub(super) fn recover(storage: &dyn Storage, store_id: [u8; 16], segment_bytes: 
         let segment = super::create_segment(storage, &header, segment_bytes)?;
         segments.push((Arc::new(segment), SEGMENT_HEADER_BYTES as u64));
     }
-    let log = Log::new(Vec::new());
+    let log = Log::new();
     segments.iter().for_each(|(segment, _)| log.push(Arc::clone(segment)));
     let mut recovery = Recovery {
         log,
@@ -115,7 +117,9 @@ pub(super) fn recover(storage: &dyn Storage, store_id: [u8; 16], segment_bytes: 
     if end < bytes {
         last.set_written(end);
         let cut = last.file.set_len(end).and_then(|()| last.file.sync());
-        cut.map_err(|error| Error::io(format!("cutting the torn tail of {} failed", Segment::name(last.number)), error))?;
+        cut.map_err(|error| {
+            Error::io(format!("cutting the torn tail of {} failed", Segment::name(last.number)), error)
+        })?;
     }
     let Recovery { log, tables, revision, chain, closed_at, damage, .. } = recovery;
     Ok(Recovered { log, tables, last, end, revision, chain, closed_at, damage })
@@ -130,7 +134,9 @@ fn drop_unborn_segment(storage: &dyn Storage, mut numbers: Vec<u32>) -> Result<V
     if bytes <= SEGMENT_HEADER_BYTES as u64 {
         let content = storage.read(&name).map_err(failed)?;
         if SegmentHeader::decode(&content).is_err() {
-            storage.remove(&name).map_err(|error| Error::io(format!("removing the unfinished {name} failed"), error))?;
+            storage
+                .remove(&name)
+                .map_err(|error| Error::io(format!("removing the unfinished {name} failed"), error))?;
             numbers.pop();
         }
     }
@@ -161,7 +167,7 @@ struct Recovery {
 impl Recovery {
     /// Takes over a segment, and returns where it ends.
     fn segment(&mut self, storage: &dyn Storage, scanned: ScannedSegment, is_last: bool) -> Result<u64> {
-        let ScannedSegment { number, header, bytes, batches, damage, uncommitted, end } = scanned;
+        let ScannedSegment { number, header, bytes, batches, damage, neighbours, uncommitted, end } = scanned;
         for missing in self.next_number..number {
             self.damage.push(format!("segment {missing} is missing"));
         }
@@ -169,7 +175,9 @@ impl Recovery {
         match header {
             Err(reason) => self.damage.push(format!("segment {number} offset 0: {reason}")),
             Ok(header) if header.number != number || header.store_id != self.store_id => {
-                self.damage.push(format!("segment {number}: the file belongs to another place or store; it was left out"));
+                self.damage.push(format!(
+                    "segment {number}: the file belongs to another place or store; it was left out"
+                ));
                 return Ok(if is_last { bytes } else { end });
             }
             Ok(_) => {}
@@ -184,16 +192,17 @@ impl Recovery {
                 break;
             }
             valid_end = batch.end;
-            self.batch(number, batch)?;
+            self.batch(number, batch, &neighbours)?;
         }
         let lost_commit = !is_last && !uncommitted.is_empty();
-        for place in damage.iter().filter(|place| is_synced(place.start) || place.start.offset() < valid_end) {
+        for place in damage.iter().filter(|place| is_synced(place.start) || place.start.offset() < valid_end)
+        {
             self.report(place);
         }
         if lost_commit {
             let first = uncommitted.first().map_or(Location::new(number, end), |placed| placed.location);
             self.damage.push(format!("{first}: the commit frame of the last batch is missing"));
-            self.apply(self.revision + 1, uncommitted)?;
+            self.apply(self.revision + 1, uncommitted, &neighbours)?;
         }
         if !is_last {
             if bytes > end && !lost_commit {
@@ -206,7 +215,7 @@ impl Recovery {
         Ok(valid_end)
     }
 
-    fn batch(&mut self, number: u32, batch: ScannedBatch) -> Result<()> {
+    fn batch(&mut self, number: u32, batch: ScannedBatch, neighbours: &[u64]) -> Result<()> {
         let ScannedBatch { commit, start, end, is_close, mut changes, is_damaged, .. } = batch;
         self.closed_at = is_close.then(|| Location::new(number, end));
         let frames_start = Location::new(
@@ -220,18 +229,18 @@ impl Recovery {
             let rest = changes.split_off(own);
             let earlier = std::mem::replace(&mut changes, rest);
             if !earlier.is_empty() {
-                self.apply(commit.revision.saturating_sub(1), earlier)?;
+                self.apply(commit.revision.saturating_sub(1), earlier, neighbours)?;
             }
         }
-        self.apply(commit.revision, changes)?;
+        self.apply(commit.revision, changes, neighbours)?;
         self.revision = self.revision.max(commit.revision);
         self.chain = commit.chain;
         Ok(())
     }
 
-    fn apply(&mut self, revision: u64, changes: Vec<Placed>) -> Result<()> {
+    fn apply(&mut self, revision: u64, changes: Vec<Placed>, neighbours: &[u64]) -> Result<()> {
         self.revision = self.revision.max(revision);
-        self.tables.apply(&self.log, revision, changes)
+        self.tables.apply(&self.log, revision, changes, neighbours)
     }
 
     fn report(&mut self, place: &Damage) {
@@ -242,7 +251,13 @@ impl Recovery {
     }
 
     /// Whole batches behind the first broken one are cut off with it, but not thrown away.
-    fn keep_cut_batches(&mut self, storage: &dyn Storage, number: u32, from: u64, whole_end: u64) -> Result<()> {
+    fn keep_cut_batches(
+        &mut self,
+        storage: &dyn Storage,
+        number: u32,
+        from: u64,
+        whole_end: u64,
+    ) -> Result<()> {
         if whole_end <= from {
             return Ok(());
         }

@@ -1,14 +1,21 @@
 //! Reads a segment from end to end: whole batches, damaged places, and where the log stops.
 
 use sha2::{Digest, Sha256};
-use statlas_core::{Address, BlobId, EntityHead};
+use statlas_core::{Address, BlobId};
 
-use super::format::{ALIGNMENT, CommitPayload, Frame, FrameHeader, Kind, Location, SEGMENT_HEADER_BYTES, SegmentHeader};
+use super::format::{
+    ALIGNMENT, CommitPayload, Frame, FrameHeader, Kind, Location, SEGMENT_HEADER_BYTES, SegmentHeader,
+};
 use crate::batch::RecordKey;
+use crate::catalogue::Draft;
 
 /// What a frame does when its batch is applied.
 pub(super) enum Change {
-    Entity { address: Address, head: Box<EntityHead<'static>> },
+    /// The neighbours of the row stand in the list that goes with the changes.
+    Entity {
+        address: Address,
+        draft: Draft,
+    },
     Blob(BlobId),
     Record(RecordKey),
     EntityRemoved(Address),
@@ -55,6 +62,8 @@ pub(super) struct ScannedSegment {
     pub(super) bytes: u64,
     pub(super) batches: Vec<ScannedBatch>,
     pub(super) damage: Vec<Damage>,
+    /// The neighbours of all the rows.
+    pub(super) neighbours: Vec<u64>,
     /// Frames that follow the last commit frame.
     pub(super) uncommitted: Vec<Placed>,
     /// Behind the last commit frame.
@@ -82,6 +91,7 @@ pub(super) fn scan(number: u32, bytes: &[u8], depth: Depth) -> ScannedSegment {
             bytes: bytes.len() as u64,
             batches: Vec::new(),
             damage: Vec::new(),
+            neighbours: Vec::new(),
             uncommitted: Vec::new(),
             end: SEGMENT_HEADER_BYTES as u64,
         },
@@ -144,7 +154,9 @@ impl<'a> Scanner<'a> {
         let header = self.bytes[damaged..].first_chunk().and_then(|header| FrameHeader::decode(header).ok());
         let claimed = header.map(|header| damaged + header.frame_bytes());
         let whole = |at: &usize| self.bytes.get(*at..).is_some_and(|bytes| Frame::decode(bytes).is_ok());
-        claimed.filter(whole).or_else(|| (damaged + ALIGNMENT..self.bytes.len()).step_by(ALIGNMENT).find(whole))
+        claimed
+            .filter(whole)
+            .or_else(|| (damaged + ALIGNMENT..self.bytes.len()).step_by(ALIGNMENT).find(whole))
     }
 
     fn damage(&mut self, at: usize, next: usize, reason: String) {
@@ -173,14 +185,14 @@ impl<'a> Scanner<'a> {
         }
         match self.change(frame) {
             Ok(change) => {
-                let location = self.location(at);
+                let location = Location::of_frame(self.segment.number, at as u64, frame.header.frame_bytes());
                 self.batch.changes.push(Placed { change, location, ordinal: frame.header.ordinal });
             }
             Err(reason) => self.damage(at, at + frame.header.frame_bytes(), reason),
         }
     }
 
-    fn change(&self, frame: &Frame<'a>) -> Result<Change, String> {
+    fn change(&mut self, frame: &Frame<'a>) -> Result<Change, String> {
         let sha256 = frame.sha256();
         Ok(match frame.header.kind {
             Kind::Entity => {
@@ -189,8 +201,8 @@ impl<'a> Scanner<'a> {
                 if self.depth == Depth::Hashes && Address::of(parts.canonical) != address {
                     return Err(format!("the text of entity {address} has another SHA-256"));
                 }
-                let (head, _) = EntityHead::read_canonical(parts.canonical).map_err(|error| error.to_string())?;
-                Change::Entity { address, head: Box::new(head.into_owned()) }
+                let draft = Draft::read(parts.canonical, &mut self.segment.neighbours);
+                Change::Entity { address, draft: draft.map_err(|error| error.to_string())? }
             }
             Kind::Blob => {
                 let id = BlobId(sha256);
@@ -203,7 +215,9 @@ impl<'a> Scanner<'a> {
             Kind::EntityRemoved => Change::EntityRemoved(Address(sha256)),
             Kind::BlobRemoved => Change::BlobRemoved(BlobId(sha256)),
             Kind::Record => Change::Record(frame.record_key().ok_or("the record's key is damaged")?),
-            Kind::RecordRemoved => Change::RecordRemoved(frame.record_key().ok_or("the record's key is damaged")?),
+            Kind::RecordRemoved => {
+                Change::RecordRemoved(frame.record_key().ok_or("the record's key is damaged")?)
+            }
             Kind::Commit | Kind::Close => return Err("a commit frame inside a batch".to_owned()),
         })
     }

@@ -37,7 +37,8 @@ pub(crate) trait StorageFile: Send + Sync {
 
 /// A file in memory. Bytes behind the end of the file must not be asked for.
 pub(crate) trait Mapping: Send + Sync {
-    fn read(&self, offset: usize, buffer: &mut [u8]);
+    /// Puts `bytes` bytes from `offset` on into `buffer`, in place of what it held.
+    fn read(&self, offset: usize, bytes: usize, buffer: &mut Vec<u8>);
 }
 
 /// A directory of the file system.
@@ -51,7 +52,12 @@ impl Directory {
 
 impl Storage for Directory {
     fn open(&self, name: &str, create: bool) -> io::Result<Box<dyn StorageFile>> {
-        let file = OpenOptions::new().read(true).write(true).create(create).truncate(false).open(self.0.join(name))?;
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(create)
+            .truncate(false)
+            .open(self.0.join(name))?;
         Ok(Box::new(OpenFile(file)))
     }
 
@@ -68,7 +74,8 @@ impl Storage for Directory {
     }
 
     fn list(&self, folder: &str) -> io::Result<Vec<String>> {
-        let name = |entry: io::Result<std::fs::DirEntry>| Ok(entry?.file_name().to_string_lossy().into_owned());
+        let name =
+            |entry: io::Result<std::fs::DirEntry>| Ok(entry?.file_name().to_string_lossy().into_owned());
         std::fs::read_dir(self.0.join(folder))?.map(name).collect()
     }
 
@@ -136,15 +143,21 @@ impl StorageFile for OpenFile {
 struct Mapped(MmapRaw);
 
 impl Mapping for Mapped {
-    fn read(&self, offset: usize, buffer: &mut [u8]) {
-        let end = offset.checked_add(buffer.len());
+    fn read(&self, offset: usize, bytes: usize, buffer: &mut Vec<u8>) {
+        let end = offset.checked_add(bytes);
         assert!(end.is_some_and(|end| end <= self.0.len()), "a read behind the end of a mapping");
-        // SAFETY: the range lies inside the mapping, checked above, and the mapping lives as long as
-        // `self`. The source is read as raw bytes into memory that does not overlap it, so that another
-        // process changing the file can change what is copied but breaks no rule about references; who
-        // asks verifies the checksum of the copy. Callers ask only for bytes that were written, so no
-        // page behind the end of the file is touched unless another process has cut the file.
-        unsafe { std::ptr::copy_nonoverlapping(self.0.as_ptr().add(offset), buffer.as_mut_ptr(), buffer.len()) };
+        buffer.clear();
+        buffer.reserve(bytes);
+        // SAFETY: the source lies inside the mapping, checked above, and the mapping lives as long as
+        // `self`; the target has room for the bytes, reserved above, and does not overlap it. The source is
+        // read as raw bytes, so that another process changing the file can change what is copied but breaks
+        // no rule about references; who asks verifies the checksum of the copy. Callers ask only for bytes
+        // that were written, so no page behind the end of the file is touched unless another process has
+        // cut the file. The length is set after that many bytes were written.
+        unsafe {
+            std::ptr::copy_nonoverlapping(self.0.as_ptr().add(offset), buffer.as_mut_ptr(), bytes);
+            buffer.set_len(bytes);
+        }
     }
 }
 

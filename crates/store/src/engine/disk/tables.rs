@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 use parking_lot::RwLock;
 use statlas_core::Address;
 
-use super::format::Location;
-use super::log::Log;
+use super::format::{FRAME_HEADER_BYTES, Frame, Kind, Location};
+use super::log::{Log, corrupt};
 use super::scan::{Change, Placed};
 use crate::batch::RecordKey;
 use crate::catalogue::{Catalogue, Row};
@@ -50,21 +50,38 @@ impl Tables {
         }
     }
 
-    /// Makes the changes of a batch visible, in their order.
-    pub(super) fn apply(&self, log: &Log, revision: u64, changes: Vec<Placed>) -> Result<()> {
+    /// Makes the changes of a batch visible, in their order; `neighbours` are those of its rows.
+    pub(super) fn apply(
+        &self,
+        log: &Log,
+        revision: u64,
+        changes: Vec<Placed>,
+        neighbours: &[u64],
+    ) -> Result<()> {
         // A batch becomes visible to queries in one step, so the lock is held for all of it.
         let mut inner = self.inner.write();
-        changes.into_iter().try_for_each(|placed| self.apply_one(log, &mut inner, revision, placed))
+        let apply = |placed| self.apply_one(log, &mut inner, revision, placed, neighbours);
+        changes.into_iter().try_for_each(apply)
     }
 
-    fn apply_one(&self, log: &Log, inner: &mut Inner, revision: u64, placed: Placed) -> Result<()> {
+    fn apply_one(
+        &self,
+        log: &Log,
+        inner: &mut Inner,
+        revision: u64,
+        placed: Placed,
+        neighbours: &[u64],
+    ) -> Result<()> {
         let Placed { change, location, ordinal } = placed;
         let has_id = |location: u64, id: &str| Ok(read_entity(log, Location(location))?.head()?.id == id);
         match change {
-            Change::Entity { address, head } => {
+            Change::Entity { address, draft } => {
                 inner.damaged.remove(&address.0);
                 self.entities.insert(key_of(&address.0), location.0);
-                inner.catalogue.push(&head, Row { location: location.0, revision, ordinal }, &has_id)?;
+                let row = Row { location: location.0, revision, ordinal };
+                inner.catalogue.push(&draft, neighbours, row, |other| {
+                    has_id(other, &read_entity(log, location)?.head()?.id)
+                })?;
             }
             Change::Blob(id) => {
                 inner.damaged.remove(&id.0);
@@ -95,7 +112,13 @@ impl Tables {
     }
 
     /// Where the frame with a key stands, of those before `end`.
-    pub(super) fn place(&self, index: &Index, log: &Log, key: &[u8; 32], end: u64) -> Result<Option<Location>> {
+    pub(super) fn place(
+        &self,
+        index: &Index,
+        log: &Log,
+        key: &[u8; 32],
+        end: u64,
+    ) -> Result<Option<Location>> {
         let found = index.find(key_of(key), |value| {
             if value >= end {
                 return None;
@@ -110,17 +133,47 @@ impl Tables {
     }
 }
 
+/// The frame of one of the entries of a key, of those before `end`, that is this key's; `use_frame` makes
+/// something of it while it is in the buffer.
+#[inline]
+pub(super) fn read_by_key<T>(
+    index: &Index,
+    log: &Log,
+    key: &[u8; 32],
+    end: u64,
+    mut use_frame: impl FnMut(Location, &mut Vec<u8>) -> Result<T>,
+) -> Result<Option<T>> {
+    let mut buffer = Vec::new();
+    let found = index.find(key_of(key), |value| {
+        if value >= end {
+            return None;
+        }
+        // A frame that is damaged is an error even where its key differs: the index says it is this one.
+        match log.read(Location(value), &mut buffer).map(|frame| frame.key() == key) {
+            Ok(true) => Some(use_frame(Location(value), &mut buffer)),
+            Ok(false) => None,
+            Err(error) => Some(Err(error)),
+        }
+    });
+    found.transpose()
+}
+
 /// The entity whose frame stands at a location.
 pub(super) fn read_entity(log: &Log, location: Location) -> Result<StoredEntity> {
     let mut bytes = Vec::new();
-    let frame = log.read(location, &mut bytes)?;
-    let address = Address(frame.sha256());
-    let parts = frame
-        .entity_parts()
-        .filter(|_| frame.header.kind == super::format::Kind::Entity)
-        .ok_or_else(|| super::log::corrupt(location, "the frame holds no entity"))?;
-    let (token, blob) = (parts.token, parts.blob);
-    let end = super::format::FRAME_HEADER_BYTES + frame.header.key_bytes + frame.header.payload_bytes;
+    log.read(location, &mut bytes)?;
+    stored_entity(location, &mut bytes)
+}
+
+/// Makes an entity of a verified frame, and takes the buffer.
+#[inline]
+pub(super) fn stored_entity(location: Location, buffer: &mut Vec<u8>) -> Result<StoredEntity> {
+    let frame = Frame::decode_verified(buffer).filter(|frame| frame.header.kind == Kind::Entity);
+    let (frame, parts) = frame
+        .and_then(|frame| Some((frame, frame.entity_parts()?)))
+        .ok_or_else(|| corrupt(location, "the frame holds no entity"))?;
+    let (address, token, blob) = (Address(frame.sha256()), parts.token, parts.blob);
+    let end = FRAME_HEADER_BYTES + frame.header.key_bytes + frame.header.payload_bytes;
     let canonical = end - parts.canonical.len()..end;
-    Ok(StoredEntity { address, bytes, canonical, token, blob })
+    Ok(StoredEntity { address, bytes: std::mem::take(buffer), canonical, token, blob })
 }

@@ -11,7 +11,10 @@ use parking_lot::Mutex;
 
 use super::DiskEngine;
 use super::encode::EncodedBatch;
-use super::format::{COMMIT_FRAME_BYTES, CommitPayload, Kind, Label, Location, SEGMENT_HEADER_BYTES, SegmentHeader, write_frame};
+use super::format::{
+    COMMIT_FRAME_BYTES, CommitPayload, Kind, Label, Location, SEGMENT_HEADER_BYTES, SegmentHeader,
+    write_frame,
+};
 use super::log::Segment;
 use super::scan::{Change, Placed, next_chain};
 use crate::batch::{Batch, Operation};
@@ -23,7 +26,8 @@ use crate::overlay::{Overlay, Plan, judge};
 /// Buffered bytes are handed to the operating system when there are this many.
 const TAIL_BYTES_MAX: usize = 1 << 20;
 /// A segment is mapped with room for the largest batch behind the size at which a new one is begun.
-pub(super) const SEGMENT_ROOM_BYTES: u64 = (BATCH_BYTES_MAX + BATCH_OPERATIONS_MAX * 80 + COMMIT_FRAME_BYTES) as u64;
+pub(super) const SEGMENT_ROOM_BYTES: u64 =
+    (BATCH_BYTES_MAX + BATCH_OPERATIONS_MAX * 80 + COMMIT_FRAME_BYTES) as u64;
 
 /// A batch that waits for its answer.
 pub(super) struct Request {
@@ -47,8 +51,16 @@ pub(super) struct Writer {
 /// A batch that was judged good.
 struct Judged {
     request: Arc<Request>,
+    appended: Appended,
+}
+
+/// A batch whose frames stand in the tail.
+#[derive(Default)]
+struct Appended {
     commit: Commit,
     changes: Vec<Placed>,
+    /// The neighbours of the rows.
+    neighbours: Vec<u64>,
 }
 
 impl DiskEngine {
@@ -56,7 +68,7 @@ impl DiskEngine {
         batch.check()?;
         self.check_usable()?;
         let request = Arc::new(Request {
-            encoded: Mutex::new(Some(EncodedBatch::new(batch))),
+            encoded: Mutex::new(Some(EncodedBatch::new(batch)?)),
             durability,
             answer: Mutex::new(None),
         });
@@ -68,7 +80,8 @@ impl DiskEngine {
         let waiting = std::mem::take(&mut *self.queue.lock());
         self.commit_group(&mut writer, waiting);
         let answer = request.answer.lock().take();
-        answer.unwrap_or_else(|| Err(Error::new(ErrorKind::Poisoned, "the commit was left without an answer")))
+        answer
+            .unwrap_or_else(|| Err(Error::new(ErrorKind::Poisoned, "the commit was left without an answer")))
     }
 
     fn commit_group(&self, writer: &mut Writer, waiting: Vec<Arc<Request>>) {
@@ -81,16 +94,18 @@ impl DiskEngine {
                 .and_then(|()| self.judge(writer, &mut overlay, &encoded))
                 .and_then(|plan| self.append(writer, encoded, &plan));
             match outcome {
-                Ok((commit, changes)) => judged.push(Judged { request, commit, changes }),
+                Ok(appended) => judged.push(Judged { request, appended }),
                 Err(error) => *request.answer.lock() = Some(Err(error)),
             }
         }
         let durability = judged.iter().map(|judged| judged.request.durability).max();
         let stored = durability.map_or(Ok(()), |durability| self.reach(writer, durability));
-        for Judged { request, commit, changes } in judged {
+        for Judged { request, appended } in judged {
             let answer = match (&stored, self.check_usable()) {
-                (Ok(()), Ok(())) => self.publish(commit, changes),
-                (Err(error), _) => Err(Error::new(error.kind(), format!("{error}; nothing of the batch was stored"))),
+                (Ok(()), Ok(())) => self.publish(appended),
+                (Err(error), _) => {
+                    Err(Error::new(error.kind(), format!("{error}; nothing of the batch was stored")))
+                }
                 (Ok(()), Err(error)) => Err(error),
             };
             *request.answer.lock() = Some(answer);
@@ -107,11 +122,11 @@ impl DiskEngine {
     }
 
     /// Puts the frames of a judged batch behind the tail.
-    fn append(&self, writer: &mut Writer, encoded: EncodedBatch, plan: &Plan) -> Result<(Commit, Vec<Placed>)> {
+    fn append(&self, writer: &mut Writer, encoded: EncodedBatch, plan: &Plan) -> Result<Appended> {
         let mut commit = plan.commit;
         commit.revision = writer.revision;
         if !plan.changes.contains(&true) {
-            return Ok((commit, Vec::new()));
+            return Ok(Appended { commit, ..Appended::default() });
         }
         let full = writer.end + encoded.bytes_max() as u64 > self.segment_bytes;
         if full && writer.end > SEGMENT_HEADER_BYTES as u64 {
@@ -123,7 +138,7 @@ impl DiskEngine {
         let mut places = Vec::with_capacity(plan.changes.len());
         let number = writer.segment.number;
         let sums = encoded.append(plan, &mut tail.bytes, |index, at| {
-            places.push((index, Location::new(number, base + at as u64)));
+            places.push((index, Location::of_frame(number, base + at.start as u64, at.len())));
         });
         writer.revision += 1;
         writer.chain = next_chain(&writer.chain, writer.revision, &sums.digest);
@@ -137,10 +152,16 @@ impl DiskEngine {
             synced: writer.synced,
             chain: writer.chain,
         };
-        write_frame(&mut tail.bytes, Label { kind: Kind::Commit, flags: 0, ordinal: 0 }, &[], &[&payload.encode()]);
+        write_frame(
+            &mut tail.bytes,
+            Label { kind: Kind::Commit, flags: 0, ordinal: 0 },
+            &[],
+            &[&payload.encode()],
+        );
         writer.end = base + tail.bytes.len() as u64;
         drop(tail);
-        Ok((commit, place_changes(encoded.batch, &places)))
+        let (changes, neighbours) = place_changes(encoded, &places);
+        Ok(Appended { commit, changes, neighbours })
     }
 
     /// Brings everything up to a level of durability.
@@ -214,7 +235,8 @@ impl DiskEngine {
     fn poison(&self, writer: &mut Writer, error: Error) -> Error {
         let mut reason = self.poisoned.lock();
         if reason.is_none() {
-            let detail = std::error::Error::source(&error).map_or(String::new(), |source| format!(": {source}"));
+            let detail =
+                std::error::Error::source(&error).map_or(String::new(), |source| format!(": {source}"));
             *reason = Some(format!("{error}{detail}"));
             let published = Location(self.published.load(Ordering::Acquire));
             if published.segment() == writer.segment.number {
@@ -226,11 +248,12 @@ impl DiskEngine {
     }
 
     /// Makes a batch visible that has reached its level.
-    fn publish(&self, commit: Commit, changes: Vec<Placed>) -> Result<Commit> {
+    fn publish(&self, appended: Appended) -> Result<Commit> {
+        let Appended { commit, changes, neighbours } = appended;
         if changes.is_empty() {
             return Ok(commit);
         }
-        self.tables.apply(&self.log, commit.revision, changes)?;
+        self.tables.apply(&self.log, commit.revision, changes, &neighbours)?;
         self.revision.store(commit.revision, Ordering::Release);
         Ok(commit)
     }
@@ -261,24 +284,24 @@ impl DiskEngine {
     }
 }
 
-/// The changes of a batch with the places of their frames.
-fn place_changes(batch: Batch, places: &[(usize, Location)]) -> Vec<Placed> {
-    let mut places = places.iter().peekable();
+/// The changes of a batch with the places of their frames, and the neighbours of its rows.
+fn place_changes(encoded: EncodedBatch, places: &[(usize, Location)]) -> (Vec<Placed>, Vec<u64>) {
+    let EncodedBatch { batch, mut drafts, neighbours, .. } = encoded;
     let mut placed = Vec::with_capacity(places.len());
-    for (index, operation) in batch.into_operations().into_iter().enumerate() {
-        let Some((_, location)) = places.next_if(|(at, _)| *at == index) else { continue };
-        let change = match operation {
+    for (index, location) in places {
+        let change = match &batch.operations()[*index] {
             Operation::PutEntity(change) => {
-                Change::Entity { address: change.address, head: Box::new(change.head) }
+                let Some(draft) = drafts[*index].take() else { continue };
+                Change::Entity { address: change.address, draft }
             }
-            Operation::RemoveEntity(address) => Change::EntityRemoved(address),
-            Operation::PutBlob { id, .. } => Change::Blob(id),
-            Operation::RemoveBlob(id) => Change::BlobRemoved(id),
-            Operation::PutRecord { key, .. } => Change::Record(key),
-            Operation::RemoveRecord { key, .. } => Change::RecordRemoved(key),
+            Operation::RemoveEntity(address) => Change::EntityRemoved(*address),
+            Operation::PutBlob { id, .. } => Change::Blob(*id),
+            Operation::RemoveBlob(id) => Change::BlobRemoved(*id),
+            Operation::PutRecord { key, .. } => Change::Record(key.clone()),
+            Operation::RemoveRecord { key, .. } => Change::RecordRemoved(key.clone()),
         };
         // A batch has at most 2^20 operations.
-        placed.push(Placed { change, location: *location, ordinal: index as u32 });
+        placed.push(Placed { change, location: *location, ordinal: *index as u32 });
     }
-    placed
+    (placed, neighbours)
 }

@@ -4,13 +4,14 @@ use super::{Open, Outcome, commit, refused};
 use crate::limits::{BATCH_BYTES_MAX, BATCH_OPERATIONS_MAX, PAYLOAD_BYTES_MAX, RECORD_VALUE_BYTES_MAX};
 use crate::testing::sample::{crowd, plain, version};
 use crate::testing::twin::same;
-use crate::{Batch, Commit, Durability, Engine, ErrorKind, Expected, RecordKey, Store};
+use crate::{Batch, Commit, Durability, ErrorKind, Expected, RecordKey, Store};
 
 /// What a reader can tell about the store.
 fn visible(store: &Store) -> Outcome<String> {
     let (engine, stats) = (store.engine(), store.engine().stats());
     let figures = [stats.revision, stats.entities, stats.ids, stats.blobs, stats.records];
-    let rows: Vec<_> = engine.find(&crate::Query::default())?.entities.iter().map(crate::StoredEntity::address).collect();
+    let rows: Vec<_> =
+        engine.find(&crate::Query::default())?.entities.iter().map(crate::StoredEntity::address).collect();
     Ok(format!("{figures:?} {rows:?} {:?} {:?}", engine.records("c", None, 9)?, engine.versions("a")?))
 }
 
@@ -25,7 +26,8 @@ pub(crate) fn a_refused_operation_leaves_nothing_of_its_batch(open: Open<'_>) ->
     let mutability = |batch: &mut Batch| {
         batch.put_entity(plain("a", |parts| parts.coordinates.lineage = 7));
     };
-    let conflict = |batch: &mut Batch| batch.put_record(key.clone(), b"new".to_vec(), Expected::Revision(1 << 40));
+    let conflict =
+        |batch: &mut Batch| batch.put_record(key.clone(), b"new".to_vec(), Expected::Revision(1 << 40));
     let too_large = |batch: &mut Batch| {
         batch.put_record(key.clone(), vec![0; RECORD_VALUE_BYTES_MAX + 1], Expected::Any);
     };
@@ -88,8 +90,12 @@ pub(crate) fn the_revision_grows_by_one_with_each_batch_that_changes_something(o
     let blob = statlas_core::BlobId::of(b"x");
     let start = store.engine().stats().revision;
     let changes: [&dyn Fn(&mut Batch); 7] = [
-        &|batch| drop(batch.put_entity(entity.clone()).to_hex()),
-        &|batch| drop(batch.put_blob(b"x".to_vec()).to_hex()),
+        &|batch| {
+            batch.put_entity(entity.clone());
+        },
+        &|batch| {
+            batch.put_blob(b"x".to_vec());
+        },
         &|batch| batch.put_record(key.clone(), b"x".to_vec(), Expected::Any),
         &|batch| batch.put_record(key.clone(), b"x".to_vec(), Expected::Any),
         &|batch| batch.remove_record(key.clone(), Expected::Any),
@@ -155,7 +161,9 @@ pub(crate) fn figures_count_what_is_there(open: Open<'_>) -> Outcome {
     };
     same("figures of an empty store", &figures(&store), &[0; 4])?;
     commit(&store, |batch| {
-        (0..3).for_each(|number| drop(batch.put_entity(version("a", number)).to_hex()));
+        for number in 0..3 {
+            batch.put_entity(version("a", number));
+        }
         batch.put_entity(version("b", 1));
         batch.put_blob(b"x".to_vec());
         batch.put_blob(b"y".to_vec());
@@ -185,7 +193,9 @@ pub(crate) fn a_check_finds_a_sound_store_sound(open: Open<'_>) -> Outcome {
     let report = store.engine().check(&mut |done, all| reported.push((done, all)))?;
     same("damage", &report.damage, &Vec::new())?;
     same("entities, blobs and records", &[report.entities, report.blobs, report.records], &[50, 1, 1])?;
-    same("commits", &report.commits, &51)?;
+    if !report.chain_head.is_empty() {
+        same("commits of an engine that keeps a log", &report.commits, &51)?;
+    }
     same("head of the chain", &report.chain_head, &store.engine().stats().chain_head)?;
     let grows = reported.is_sorted() && reported.iter().all(|(done, all)| done <= all);
     assert!(grows, "progress must grow and stay below its end: {reported:?}");

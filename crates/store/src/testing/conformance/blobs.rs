@@ -9,7 +9,7 @@ use crate::limits::BLOB_WHOLE_BYTES_MAX;
 use crate::testing::random::Random;
 use crate::testing::sample::version;
 use crate::testing::twin::same;
-use crate::{BlobForm, Engine, StoredBlob};
+use crate::{BlobForm, StoredBlob};
 
 pub(crate) fn a_blob_comes_back_as_it_was_put(open: Open<'_>) -> Outcome {
     let store = open();
@@ -20,7 +20,10 @@ pub(crate) fn a_blob_comes_back_as_it_was_put(open: Open<'_>) -> Outcome {
         same("id", &id, &BlobId::of(&bytes))?;
         same("blobs new", &counts.blobs_new, &1)?;
         let found = store.engine().blob(&id)?;
-        assert!(found == Some(StoredBlob { form: BlobForm::Whole, bytes }), "{count} bytes came back changed");
+        assert!(
+            found == Some(StoredBlob { form: BlobForm::Whole, bytes }),
+            "{count} bytes came back changed"
+        );
         same("whether it is there", &store.engine().has_blob(&id)?, &true)?;
     }
     Ok(())

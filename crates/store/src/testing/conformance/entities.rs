@@ -3,7 +3,6 @@
 use statlas_core::{Address, AddressPrefix, BlobId, Entity};
 
 use super::{Open, Outcome, commit};
-use crate::Engine;
 use crate::testing::model::Model;
 use crate::testing::sample::{adjacency, crowd, plain, state, token, version};
 use crate::testing::twin::{Twin, same};
@@ -37,7 +36,8 @@ pub(crate) fn an_absent_entity_is_none(open: Open<'_>) -> Outcome {
 pub(crate) fn what_is_attached_to_an_entity_comes_back(open: Open<'_>) -> Outcome {
     let store = open();
     let file = BlobId::of(b"a file that nobody has stored");
-    let attachments = [(None, None), (Some(token(1)), None), (None, Some(file)), (Some(token(2)), Some(file))];
+    let attachments =
+        [(None, None), (Some(token(1)), None), (None, Some(file)), (Some(token(2)), Some(file))];
     for (number, (token, blob)) in attachments.into_iter().enumerate() {
         let address = store.put(version("a", number).with_attachments(token, blob))?;
         let found = store.get(&address)?.ok_or("it must be there")?;
@@ -58,7 +58,8 @@ pub(crate) fn entities_come_back_in_the_order_asked_for(open: Open<'_>) -> Outco
     asked.insert(2, version("absent", 0).address());
     asked.push(asked[0]);
     let found = store.engine().entities(&asked)?;
-    let addresses: Vec<_> = found.iter().map(|entity| entity.as_ref().map(crate::StoredEntity::address)).collect();
+    let addresses: Vec<_> =
+        found.iter().map(|entity| entity.as_ref().map(crate::StoredEntity::address)).collect();
     let mut expected: Vec<_> = asked.iter().copied().map(Some).collect();
     expected[2] = None;
     same("addresses", &addresses, &expected)?;

@@ -4,7 +4,7 @@ use super::{Open, Outcome, commit, refused};
 use crate::limits::{COLLECTION_BYTES_MAX, RECORD_KEY_BYTES_MAX, RECORD_VALUE_BYTES_MAX};
 use crate::testing::random::Random;
 use crate::testing::twin::same;
-use crate::{Batch, Engine, ErrorKind, Expected, Record, RecordKey, Store};
+use crate::{Batch, ErrorKind, Expected, Record, RecordKey, Store};
 
 fn put(store: &Store, key: &RecordKey, value: &str, expected: Expected) -> Outcome<u64> {
     let (_, counts) = commit(store, |batch| batch.put_record(key.clone(), value.into(), expected))?;
@@ -123,7 +123,11 @@ pub(crate) fn the_same_key_in_two_collections_is_two_records(open: Open<'_>) -> 
         same(&format!("{collection:?} {key:?}"), &found, &Some(number.to_string()))?;
     }
     commit(&store, |batch| batch.remove_record(RecordKey::new("a", "k").expect("legal"), Expected::Any))?;
-    same("value in the other collection", &value(&store, &RecordKey::new("b", "k")?)?, &Some("1".to_owned()))?;
+    same(
+        "value in the other collection",
+        &value(&store, &RecordKey::new("b", "k")?)?,
+        &Some("1".to_owned()),
+    )?;
     let keys: Vec<_> = store.engine().records("a", None, 9)?.into_iter().map(|record| record.key).collect();
     same("keys", &keys, &vec![RecordKey::new("a", "k\0")?, RecordKey::new("a", "kk")?])
 }
@@ -148,7 +152,11 @@ pub(crate) fn records_are_listed_in_the_order_of_their_keys(open: Open<'_>) -> O
         same(&format!("at most {limit}"), &listed(None, limit)?, &expected(first))?;
     }
     for (at, key) in keys.iter().enumerate() {
-        same(&format!("after {key:?}"), &listed(Some(key), 3)?, &expected(&keys[at + 1..keys.len().min(at + 4)]))?;
+        same(
+            &format!("after {key:?}"),
+            &listed(Some(key), 3)?,
+            &expected(&keys[at + 1..keys.len().min(at + 4)]),
+        )?;
     }
     same("after a key that is not there", &listed(Some("a\0\0"), 2)?, &expected(&["aa", "b"]))?;
     same("after the empty key", &listed(Some(""), 1)?, &expected(&["\0"]))?;
@@ -158,17 +166,26 @@ pub(crate) fn records_are_listed_in_the_order_of_their_keys(open: Open<'_>) -> O
 pub(crate) fn records_of_every_legal_size_come_back(open: Open<'_>) -> Outcome {
     let store = open();
     let (collection, key) = ("c".repeat(COLLECTION_BYTES_MAX), "k".repeat(RECORD_KEY_BYTES_MAX));
-    for (name, illegal) in [("", "k"), ("c", ""), (&*format!("{collection}c"), "k"), ("c", &format!("{key}k"))] {
+    for (name, illegal) in
+        [("", "k"), ("c", ""), (&*format!("{collection}c"), "k"), ("c", &format!("{key}k"))]
+    {
         let error = RecordKey::new(name, illegal).expect_err("a name out of bounds");
         same("kind of error", &error.kind(), &ErrorKind::Invalid)?;
     }
     let longest = RecordKey::new(&collection, &key)?;
     for count in [0, 1, 1000, RECORD_VALUE_BYTES_MAX] {
         let value = Random::new(5).bytes(count);
-        let (_, counts) = commit(&store, |batch| batch.put_record(longest.clone(), value.clone(), Expected::Any))?;
+        let (_, counts) =
+            commit(&store, |batch| batch.put_record(longest.clone(), value.clone(), Expected::Any))?;
         let expected = Record { key: longest.clone(), value, revision: counts.revision };
-        assert!(store.engine().record(&longest)? == Some(expected.clone()), "{count} bytes came back changed");
-        assert!(store.engine().records(&collection, None, 9)? == [expected], "{count} bytes were listed changed");
+        assert!(
+            store.engine().record(&longest)? == Some(expected.clone()),
+            "{count} bytes came back changed"
+        );
+        assert!(
+            store.engine().records(&collection, None, 9)? == [expected],
+            "{count} bytes were listed changed"
+        );
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use statlas_core::{Address, EntityParts};
 use super::{Open, Outcome, commit, refused};
 use crate::testing::sample::{adjacency, name, plain, stat7, state, time, version};
 use crate::testing::twin::{Twin, same};
-use crate::{Batch, Engine, ErrorKind, Store};
+use crate::{Batch, ErrorKind, Store};
 
 fn versions(store: &Store, id: &str) -> Outcome<Vec<Address>> {
     Ok(store.engine().versions(id)?)
@@ -40,7 +40,21 @@ pub(crate) fn ids_that_look_alike_are_told_apart(open: Open<'_>) -> Outcome {
     let store = open();
     let long = "x".repeat(1023);
     let (long_a, long_b) = (format!("{long}a"), format!("{long}b"));
-    let ids = ["a", "A", "aa", "a ", "a\0", "é", "e\u{301}", "\u{10ffff}", "2a803d24", "0", &long, &long_a, &long_b];
+    let ids = [
+        "a",
+        "A",
+        "aa",
+        "a ",
+        "a\0",
+        "é",
+        "e\u{301}",
+        "\u{10ffff}",
+        "2a803d24",
+        "0",
+        &long,
+        &long_a,
+        &long_b,
+    ];
     let mut addresses = Vec::new();
     for id in ids {
         addresses.push(store.put(version(id, 1))?);
@@ -125,13 +139,13 @@ pub(crate) fn rules_look_at_the_head_that_is_left(open: Open<'_>) -> Outcome {
     let mut twin = Twin::new(open());
     let with = |members: &[&str]| plain("a", |parts| parts.coordinates.adjacency = adjacency(members));
     let other = plain("a", |parts| parts.coordinates.lineage = 9);
-    let mut put = |twin: &mut Twin, entity: &statlas_core::Entity, accepted: bool| {
+    let put = |twin: &mut Twin, entity: &statlas_core::Entity, accepted: bool| {
         let mut batch = Batch::new();
         batch.put_entity(entity.clone());
         let commit = twin.commit(&batch, crate::Durability::Synced)?;
         same("whether it was accepted", &commit.is_some(), &accepted)
     };
-    let mut remove = |twin: &mut Twin, entity: &statlas_core::Entity| {
+    let remove = |twin: &mut Twin, entity: &statlas_core::Entity| {
         let mut batch = Batch::new();
         batch.remove_entity(entity.address());
         twin.commit_accepted(&batch)

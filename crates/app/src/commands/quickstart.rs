@@ -1,0 +1,152 @@
+//! `quickstart`: the main job on real files, measured.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use clap::Args;
+use statlas_store::{Durability, Location};
+
+use crate::failure::Failure;
+use crate::interrupt::Interrupt;
+use crate::session::Session;
+
+mod generated;
+mod lookups;
+mod read_back;
+mod report;
+mod sample;
+
+use report::{Report, Step};
+use sample::Sample;
+
+const EXAMPLES: &str = "\
+Examples:
+  statlas quickstart
+  statlas quickstart ~/Documents
+  statlas --store memory: quickstart                   (without anything left on disk)";
+
+/// Imports a directory, adds generated entities, finds them again in every way there is, and prints what
+/// it did and how long it took.
+///
+/// Everything it reports was measured and verified in this run: look-ups by comparing the SHA-256, queries
+/// by testing each row against the conditions, files byte by byte against the originals. It can be run
+/// again on the same store.
+#[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES)]
+pub(crate) struct Arguments {
+    /// The directory to import; without it, the sources of the libraries that Cargo downloaded to build
+    /// this program, or the current directory if there are none
+    dir: Option<PathBuf>,
+    /// How many entities to generate
+    #[arg(long, default_value_t = 100_000, value_name = "COUNT")]
+    entities: u64,
+}
+
+pub(crate) fn run(arguments: &Arguments, session: &Session) -> Result<()> {
+    let dir = arguments.dir.clone().map_or_else(default_directory, Ok)?;
+    if !dir.is_dir() {
+        return Err(Failure::usage(format!("{} is no directory", dir.display())).into());
+    }
+    let interrupt = Interrupt::install()?;
+    let store = session.open_or_create(Durability::Synced)?;
+    let mut report = Report::default();
+    let done = steps(&store, &dir, arguments.entities, &interrupt, session, &mut report);
+    match done {
+        Err(error) if !interrupted(&error) => return Err(error),
+        _ => {}
+    }
+    report.print(&dir, session)?;
+    done?;
+    store.close()?;
+    Ok(())
+}
+
+fn interrupted(error: &anyhow::Error) -> bool {
+    let failure = error.downcast_ref::<Failure>();
+    failure.is_some_and(|failure| failure.kind() == crate::failure::FailureKind::Interrupted)
+}
+
+/// All steps in order; Ctrl-C ends them between two.
+fn steps(
+    store: &statlas_store::Store,
+    dir: &Path,
+    entities: u64,
+    interrupt: &Interrupt,
+    session: &Session,
+    report: &mut Report,
+) -> Result<()> {
+    report.add(sample::import(store, dir, interrupt, session)?, interrupt)?;
+    report.add(generated::load(store, entities, interrupt, session)?, interrupt)?;
+    let sample = Sample::take(store, session)?;
+    let lookups: [fn(&statlas_store::Store, &Sample, &Session) -> Result<Step>; 5] = [
+        lookups::by_address,
+        lookups::by_prefix,
+        lookups::by_id,
+        lookups::by_coordinates,
+        lookups::by_similarity,
+    ];
+    for lookup in lookups {
+        report.add(lookup(store, &sample, session)?, interrupt)?;
+    }
+    report.add(read_back::compare(store, dir, &sample, session)?, interrupt)?;
+    report.next = next_commands(&sample, session);
+    Ok(())
+}
+
+/// The sources of the build's own dependencies, which surely exist after a build; else where we are.
+fn default_directory() -> Result<PathBuf> {
+    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|| std::env::home_dir().map(|home| home.join(".cargo")));
+    match home.map(|home| home.join("registry").join("src")).filter(|dir| dir.is_dir()) {
+        Some(dir) => Ok(dir),
+        None => std::env::current_dir().context("cannot tell the current directory"),
+    }
+}
+
+/// Commands that work on this very store, ready to be copied.
+fn next_commands(sample: &Sample, session: &Session) -> Vec<(String, &'static str)> {
+    if *session.location() == Location::Memory {
+        return Vec::new();
+    }
+    let mut program = std::env::args().next().map_or_else(|| "statlas".to_owned(), |name| quote(&name));
+    if session.store_text() != "./statlas.store" && std::env::var_os("STATLAS_STORE").is_none() {
+        program = format!("{program} --store {}", quote(session.store_text()));
+    }
+    let mut commands = Vec::new();
+    if let Some(address) = sample.addresses.last() {
+        let short: String =
+            address.to_string().chars().take(crate::entity_table::ADDRESS_DIGITS_SHOWN).collect();
+        commands.push((format!("{program} get {short}"), "an entity by the start of its address"));
+        commands.push((format!("{program} near {short} -k 5"), "what is most similar to it"));
+    }
+    if let Some(file) = sample.files.iter().find(|file| file.bytes > 0) {
+        let id = quote(&file.id);
+        commands.push((format!("{program} get --file - {id} | head"), "a file out of the store"));
+        commands.push((format!("{program} history {id}"), "its versions"));
+        let parent = file
+            .id
+            .strip_prefix(crate::file_id::FILE)
+            .and_then(|path| path.rsplit_once('/'))
+            .map_or(".", |(parent, _)| parent);
+        commands.push((
+            format!("{program} find --latest --adjacent {}", quote(&format!("dir:{parent}"))),
+            "the files of its directory",
+        ));
+    }
+    commands.push((
+        format!("{program} find --realm data,system --lineage 2..4 --limit 10"),
+        "a query by coordinates",
+    ));
+    commands.push((format!("{program} check"), "verify every stored byte"));
+    commands
+}
+
+/// An argument as a shell takes it.
+fn quote(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:=@%+,".contains(&byte);
+    if !text.is_empty() && text.bytes().all(plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
+}

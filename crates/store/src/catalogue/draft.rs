@@ -1,0 +1,78 @@
+//! A row before it has a place: made from an entity in whatever thread has it, cheap to hand over.
+
+use std::ops::Range;
+
+use statlas_core::{CanonicalHead, Dimensions, EntityError, Identifier};
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::block::{neighbour_hash, profile_code, units};
+
+/// The columns of one entity, its names not yet numbers.
+#[derive(Debug, Clone)]
+pub(crate) struct Draft {
+    pub(super) id_hash: u64,
+    /// Realm of the coordinates, realm of the entity, horizon, type.
+    pub(super) names: [Identifier; 4],
+    pub(super) created_at: i64,
+    pub(super) lineage: u32,
+    pub(super) profile: u8,
+    /// Resonance, velocity and density in hundred-millionths; 0 for the other profile.
+    pub(super) stat7: [i32; 3],
+    /// In hundred-millionths; 0 for the other profile, like all that follow.
+    pub(super) luminosity: i64,
+    pub(super) dimensionality: u32,
+    pub(super) polarity: u8,
+    pub(super) alignment: u8,
+    /// Members of the adjacency, duplicates counted.
+    pub(super) adjacency_len: u32,
+    /// Where the hashes of its distinct neighbours stand, sorted, in the list that they were put into.
+    pub(super) neighbours: Range<usize>,
+}
+
+impl Draft {
+    /// The row of an entity whose canonical text is given; the hashes of its neighbours are appended to
+    /// `neighbours`.
+    pub(crate) fn read(canonical: &[u8], neighbours: &mut Vec<u64>) -> Result<Self, EntityError> {
+        let from = neighbours.len();
+        let head = CanonicalHead::read(canonical, |id| neighbours.push(neighbour_hash(id)))?;
+        // At most 65,536 members.
+        let adjacency_len = (neighbours.len() - from) as u32;
+        neighbours[from..].sort_unstable();
+        let mut kept = from;
+        for at in from..neighbours.len() {
+            if at == from || neighbours[at] != neighbours[kept - 1] {
+                neighbours[kept] = neighbours[at];
+                kept += 1;
+            }
+        }
+        neighbours.truncate(kept);
+        let mut draft = Self {
+            id_hash: xxh3_64(head.id.as_bytes()),
+            names: [head.coordinate_realm, head.realm, head.horizon, head.entity_type],
+            created_at: head.created_at.unix_ms(),
+            lineage: head.lineage,
+            profile: profile_code(head.dimensions.profile()),
+            stat7: [0; 3],
+            luminosity: 0,
+            dimensionality: 0,
+            polarity: 0,
+            alignment: 0,
+            adjacency_len,
+            neighbours: from..kept,
+        };
+        match head.dimensions {
+            // At most 1e8 units each way.
+            Dimensions::Stat7(own) => {
+                draft.stat7 =
+                    [own.resonance(), own.velocity(), own.density()].map(|value| units(value) as i32);
+            }
+            Dimensions::FractalStat(own) => {
+                draft.luminosity = units(own.luminosity());
+                draft.dimensionality = own.dimensionality;
+                draft.polarity = own.polarity.ordinal();
+                draft.alignment = own.alignment.ordinal();
+            }
+        }
+        Ok(draft)
+    }
+}

@@ -1,0 +1,53 @@
+//! Memory for slots that can be given back while readers may still look at it.
+
+use memmap2::{Advice, MmapMut, MmapOptions};
+
+use super::Slot;
+
+/// From this size on huge pages are asked for: lookups are random, and address translation is part of
+/// their cost.
+const HUGE_BYTES_MIN: usize = 1 << 20;
+
+/// Slots in pages of their own, all empty at first.
+pub(super) struct SlotMemory {
+    /// Used through raw pointers only; the mapping is what owns the memory.
+    map: MmapMut,
+    slots: usize,
+}
+
+impl SlotMemory {
+    /// Room for `slots` slots.
+    ///
+    /// # Panics
+    ///
+    /// If the system has no memory for them, as every allocation does.
+    pub(super) fn new(slots: usize) -> Self {
+        let bytes = slots * size_of::<Slot>();
+        let map = MmapOptions::new().len(bytes).map_anon();
+        #[expect(clippy::expect_used, reason = "running out of memory ends the process like any allocation")]
+        let map = map.expect("memory for an index");
+        #[cfg(target_os = "linux")]
+        if bytes >= HUGE_BYTES_MIN {
+            // A kernel without huge pages says no, and nothing but speed is lost.
+            drop(map.advise(Advice::HugePage));
+        }
+        Self { map, slots }
+    }
+
+    #[inline]
+    pub(super) fn all(&self) -> &[Slot] {
+        // SAFETY: the mapping is page-aligned, has room for that many slots and lives as long as `self`.
+        // Zeroed memory is a valid slot, and slots are made of atomics, so changing them through a shared
+        // reference is sound. Nobody makes any other reference into the mapping.
+        unsafe { std::slice::from_raw_parts(self.map.as_ptr().cast::<Slot>(), self.slots) }
+    }
+
+    /// Gives the memory back to the system. The slots stay readable, and are empty where the system does
+    /// so at once, unchanged elsewhere.
+    pub(super) fn give_back(&self) {
+        #[cfg(target_os = "linux")]
+        // SAFETY: the advice replaces the pages of this private mapping by zeroed ones, which are valid
+        // empty slots. Slots are atomics, whose readers expect them to change at any time.
+        drop(unsafe { self.map.unchecked_advise(memmap2::UncheckedAdvice::DontNeed) });
+    }
+}

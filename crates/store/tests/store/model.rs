@@ -1,0 +1,20 @@
+//! The model test, for each engine.
+
+use statlas_store::testing::{ModelOptions, model_test};
+
+use crate::places::{disk, disk_with_many_segments, memory};
+
+#[test]
+fn the_memory_engine_agrees_with_the_model() {
+    model_test(&memory, &ModelOptions::from_environment());
+}
+
+#[test]
+fn the_disk_engine_agrees_with_the_model() {
+    model_test(&disk, &ModelOptions { reopens: true, ..ModelOptions::from_environment() });
+}
+
+#[test]
+fn the_disk_engine_agrees_with_the_model_while_it_rolls_segments() {
+    model_test(&disk_with_many_segments, &ModelOptions { reopens: true, ..ModelOptions::from_environment() });
+}
