@@ -22,6 +22,9 @@ mod table;
 
 use std::process::ExitCode;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 use session::Session;
 
 fn main() -> ExitCode {

@@ -6,7 +6,7 @@
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context, Result, anyhow};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
 use crate::interrupt::Interrupt;
@@ -61,9 +61,9 @@ where
     let (jobs, job_list) = bounded(under_way);
     let (order, results) = bounded(under_way);
     let workers: Vec<JoinHandle<()>> =
-        (0..workers()).map(|_| spawn_worker(job_list.clone(), work.clone())).collect();
+        (0..workers()).map(|_| spawn_worker(job_list.clone(), work.clone())).collect::<Result<_>>()?;
     drop((job_list, work));
-    let producer = thread::spawn(move || produce(&Feed { jobs, order }));
+    let producer = spawn("produce", move || produce(&Feed { jobs, order }))?;
     while let Some(result) = wait(&results, interrupt)? {
         let Some(output) = result.next(interrupt)? else { return Ok(End::Interrupted) };
         consume(output)?;
@@ -81,17 +81,22 @@ where
 fn spawn_worker<I, O>(
     jobs: Receiver<(I, Sender<O>)>,
     work: impl Fn(I) -> O + Send + 'static,
-) -> JoinHandle<()>
+) -> Result<JoinHandle<()>>
 where
     I: Send + 'static,
     O: Send + 'static,
 {
-    thread::spawn(move || {
+    spawn("work", move || {
         for (item, done) in jobs {
             // Nobody waits for the result of an item after an error.
             let _ = done.send(work(item));
         }
     })
+}
+
+/// Starts a thread with a name that debuggers and profilers show.
+fn spawn<T: Send + 'static>(name: &str, body: impl FnOnce() -> T + Send + 'static) -> Result<JoinHandle<T>> {
+    thread::Builder::new().name(name.to_owned()).spawn(body).context("cannot start a thread")
 }
 
 /// The place where the result of an item will arrive.

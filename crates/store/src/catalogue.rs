@@ -10,9 +10,10 @@ mod near;
 mod scan;
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 
 use statlas_core::Identifier;
-use xxhash_rust::xxh3::{Xxh3Builder, xxh3_64};
+use xxhash_rust::xxh3::xxh3_64;
 
 pub(crate) use self::block::Row;
 use self::block::{BLOCK_ROWS, Block, NO_ROW};
@@ -37,8 +38,38 @@ pub(crate) struct Catalogue {
 /// Identifiers as small numbers.
 #[derive(Default)]
 struct Names {
-    codes: HashMap<Identifier, u32, Xxh3Builder>,
+    codes: HashMap<Identifier, u32, BuildHasherDefault<NameHasher>>,
     identifiers: Vec<Identifier>,
+}
+
+/// A hash of a few multiplications: four names are looked up for every row.
+#[derive(Default)]
+struct NameHasher(u64);
+
+impl Hasher for NameHasher {
+    fn finish(&self) -> u64 {
+        // The high bits of a product are the good ones, and tables look at both ends.
+        self.0 ^ self.0 >> 32
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for chunk in bytes.chunks(8) {
+            let mut word = [0; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            self.write_u64(u64::from_le_bytes(word));
+        }
+    }
+
+    fn write_u8(&mut self, value: u8) {
+        self.write_u64(value.into());
+    }
+
+    fn write_usize(&mut self, _length: usize) {}
+
+    fn write_u64(&mut self, value: u64) {
+        // An odd constant without a pattern: the golden ratio in 64 bits.
+        self.0 = (self.0.rotate_left(23) ^ value).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
 }
 
 impl Names {
@@ -72,6 +103,11 @@ impl Catalogue {
             live: 0,
             ids_live: 0,
         }
+    }
+
+    /// Makes room for about `rows` rows in all.
+    pub(crate) fn reserve(&self, rows: u64) {
+        self.ids.reserve(rows);
     }
 
     pub(crate) fn live(&self) -> u64 {

@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use self::memory::SlotMemory;
 
 /// The table is split by the first bits of the key, so that growing moves one part at a time.
-const SHARD_BITS: u32 = 5;
+const SHARD_BITS: u32 = 3;
 /// Slots behind the last home, so that no run wraps around.
 const OVERFLOW_SLOTS: usize = 24;
 /// Most tables that a shard may have had: each has a third more room than the one before.
@@ -152,6 +152,18 @@ impl Shard {
         while !grown.insert(key, value) {
             grown = grown.grown(grown.slots.all().len());
         }
+        self.put_in_use(grown);
+    }
+
+    /// Makes room for about `entries` entries, if there are none yet.
+    fn reserve(&self, entries: usize) {
+        if self.table().is_none() {
+            self.put_in_use(Table::with_homes(entries * 3 / 2 + 32));
+        }
+    }
+
+    fn put_in_use(&self, grown: Table) {
+        let current = self.table();
         let next = current.map_or(0, |(generation, _)| generation + 1);
         assert!(
             next < GENERATIONS_MAX && self.tables[next].set(grown).is_ok(),
@@ -182,6 +194,12 @@ impl Index {
                 if matches { visit(value) } else { None }
             })
         })
+    }
+
+    /// Makes room for about `entries` entries, if there are none yet.
+    pub(crate) fn reserve(&self, entries: u64) {
+        let entries = usize::try_from(entries).unwrap_or(0) >> SHARD_BITS;
+        self.shards.iter().for_each(|shard| shard.reserve(entries));
     }
 
     /// Adds an entry. `value` is neither 0 nor the largest number.

@@ -3,18 +3,16 @@
 //! A batch is stored as a whole or not at all, so every change is judged first: against what the store
 //! holds, what earlier batches of the same group will do, and what earlier changes of this batch will do.
 
-use std::collections::HashMap as StdHashMap;
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
 use statlas_core::{Address, BlobId, EntityHead, check_new_version};
-use xxhash_rust::xxh3::Xxh3Builder;
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::batch::{Batch, EntityChange, Expected, Operation, RecordKey};
 use crate::engine::{Commit, StoredEntity};
 use crate::error::{Error, ErrorKind, Result};
-
-/// Keys are SHA-256 or come from a user who can only slow down a batch of his own.
-type HashMap<K, V> = StdHashMap<K, V, Xxh3Builder>;
 
 /// What an engine holds, as far as rules look at it.
 pub(crate) trait Holdings {
@@ -31,36 +29,87 @@ pub(crate) trait Holdings {
 /// What will have changed when the batches that were judged so far are stored.
 #[derive(Default)]
 pub(crate) struct Overlay {
-    /// Entities added (with their head) or removed.
-    entities: HashMap<Address, Option<Arc<EntityHead<'static>>>>,
-    /// The versions added to each id, in order; some may have been removed again.
-    added: HashMap<Box<str>, Vec<Address>>,
+    /// Whether entities that were added or removed will be there.
+    entities: HashMap<Address, bool, Uniform>,
+    /// The entities added, in order; some may have been removed again.
+    versions: Vec<Version>,
+    /// The last of the versions added whose id has a hash.
+    newest: HashMap<u64, usize, Uniform>,
     /// Whether an entity was removed: only then can a stored head be none.
     removes_entities: bool,
-    blobs: HashMap<BlobId, bool>,
+    blobs: HashMap<BlobId, bool, Uniform>,
     records: HashMap<RecordKey, Option<u64>>,
 }
 
-impl Overlay {
-    /// Takes over what a batch that was judged with this overlay beneath it will change.
-    pub(crate) fn absorb(&mut self, batch: Self) {
-        extend(&mut self.entities, batch.entities);
-        extend(&mut self.blobs, batch.blobs);
-        extend(&mut self.records, batch.records);
-        self.removes_entities |= batch.removes_entities;
-        if self.added.is_empty() {
-            self.added = batch.added;
-        } else {
-            for (id, versions) in batch.added {
-                self.added.entry(id).or_default().extend(versions);
-            }
-        }
-    }
+struct Version {
+    address: Address,
+    head: Arc<EntityHead<'static>>,
+    /// The version added before whose id has the same hash.
+    previous: Option<usize>,
 }
 
-/// Most groups are of one batch: its maps are moved as they are.
-fn extend<K: Eq + std::hash::Hash, V>(map: &mut HashMap<K, V>, more: HashMap<K, V>) {
-    if map.is_empty() { *map = more } else { map.extend(more) }
+/// Takes eight bytes of keys that are uniformly distributed as their hash.
+type Uniform = BuildHasherDefault<UniformHasher>;
+
+#[derive(Default)]
+struct UniformHasher(u64);
+
+impl Hasher for UniformHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        // A key of 32 bytes comes with its length in a write of its own.
+        if let Some(first) = bytes.first_chunk() {
+            self.0 = u64::from_le_bytes(*first);
+        }
+    }
+
+    fn write_u64(&mut self, value: u64) {
+        self.0 = value;
+    }
+
+    fn write_usize(&mut self, _length: usize) {}
+}
+
+impl Overlay {
+    fn with_capacity(operations: usize) -> Self {
+        let mut overlay = Self::default();
+        overlay.entities.reserve(operations);
+        overlay.versions.reserve(operations);
+        overlay.newest.reserve(operations);
+        overlay
+    }
+
+    fn add_version(&mut self, address: Address, head: Arc<EntityHead<'static>>) {
+        let hash = xxh3_64(head.id.as_bytes());
+        let previous = self.newest.insert(hash, self.versions.len());
+        self.versions.push(Version { address, head, previous });
+        self.entities.insert(address, true);
+    }
+
+    /// The versions of an id that were added, the newest first.
+    fn versions_of(&self, id: &str) -> impl Iterator<Item = &Version> {
+        let newest =
+            if self.newest.is_empty() { None } else { self.newest.get(&xxh3_64(id.as_bytes())).copied() };
+        let chain = std::iter::successors(newest, |at| self.versions[*at].previous);
+        chain.map(|at| &self.versions[at]).filter(move |version| version.head.id == id)
+    }
+
+    /// Takes over what a batch that was judged with this overlay beneath it will change.
+    pub(crate) fn absorb(&mut self, batch: Self) {
+        if self.entities.is_empty() && self.blobs.is_empty() && self.records.is_empty() {
+            // Most groups are of one batch.
+            *self = batch;
+            return;
+        }
+        batch.versions.into_iter().for_each(|version| self.add_version(version.address, version.head));
+        self.entities.extend(batch.entities);
+        self.removes_entities |= batch.removes_entities;
+        self.blobs.extend(batch.blobs);
+        self.records.extend(batch.records);
+    }
 }
 
 /// What a batch will do.
@@ -79,7 +128,8 @@ pub(crate) fn judge(
     batch: &Batch,
     revision: u64,
 ) -> Result<(Plan, Overlay)> {
-    let mut judge = Judge { holdings, below, above: Overlay::default(), plan: Plan::default(), revision };
+    let above = Overlay::with_capacity(batch.len());
+    let mut judge = Judge { holdings, below, above, plan: Plan::default(), revision };
     judge.plan.changes.reserve(batch.len());
     for (index, operation) in batch.operations().iter().enumerate() {
         let changes = judge.operation(operation).map_err(|error| error.for_operation(index))?;
@@ -136,39 +186,31 @@ impl Judge<'_> {
     }
 
     fn put_entity(&mut self, change: &EntityChange) -> Result<bool> {
-        let present = match self.overlaid(&change.address) {
-            Some(state) => state.is_some(),
-            None => self.holdings.has_entity(&change.address)?,
-        };
-        if present {
+        if self.has_entity(&change.address)? {
             self.plan.commit.entities_present += 1;
             return Ok(false);
         }
         if let Some(head) = self.head(&change.head.id)? {
             check_new_version(&head, &change.head)?;
         }
-        self.above
-            .added
-            .entry((&*change.head.id).into())
-            .or_insert_with(|| Vec::with_capacity(1))
-            .push(change.address);
-        self.above.entities.insert(change.address, Some(Arc::clone(&change.head)));
+        self.above.add_version(change.address, Arc::clone(&change.head));
         self.plan.commit.entities_new += 1;
         Ok(true)
     }
 
-    /// What will have become of an entity, if anything: its head, or `None` once it is removed.
-    fn overlaid(&self, address: &Address) -> Option<&Option<Arc<EntityHead<'static>>>> {
-        self.above.entities.get(address).or_else(|| self.below.entities.get(address))
+    /// What will have become of an entity, if anything.
+    fn overlaid(&self, address: &Address) -> Option<bool> {
+        self.above.entities.get(address).or_else(|| self.below.entities.get(address)).copied()
+    }
+
+    fn has_entity(&self, address: &Address) -> Result<bool> {
+        self.overlaid(address).map_or_else(|| self.holdings.has_entity(address), Ok)
     }
 
     fn remove_entity(&mut self, address: Address) -> Result<bool> {
-        let there = match self.overlaid(&address) {
-            Some(state) => state.is_some(),
-            None => self.holdings.has_entity(&address)?,
-        };
+        let there = self.has_entity(&address)?;
         if there {
-            self.above.entities.insert(address, None);
+            self.above.entities.insert(address, false);
             self.above.removes_entities = true;
             self.plan.commit.others += 1;
         }
@@ -177,14 +219,13 @@ impl Judge<'_> {
 
     /// The newest version of an id: the last one added, else the last stored, that is not removed.
     fn head(&self, id: &str) -> Result<Option<Arc<EntityHead<'static>>>> {
+        let kept = |address: &Address| self.overlaid(address) != Some(false);
         for overlay in [&self.above, self.below] {
-            let versions = overlay.added.get(id).map_or(&[][..], |versions| &versions[..]);
-            if let Some(head) = versions.iter().rev().find_map(|address| self.overlaid(address)?.as_ref()) {
-                return Ok(Some(Arc::clone(head)));
+            if let Some(version) = overlay.versions_of(id).find(|version| kept(&version.address)) {
+                return Ok(Some(Arc::clone(&version.head)));
             }
         }
         let address = if self.above.removes_entities || self.below.removes_entities {
-            let kept = |address: &Address| !matches!(self.overlaid(address), Some(None));
             self.holdings.versions(id)?.into_iter().rfind(kept)
         } else {
             self.holdings.head(id)?

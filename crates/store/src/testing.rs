@@ -25,6 +25,8 @@
 //! Engines that keep their contents also run `persistence_tests!`. Nothing here measures time, damages
 //! files or cuts power: what a crash may do depends on how an engine stores things.
 
+#[cfg(test)]
+mod broken;
 mod conformance;
 mod model;
 mod model_test;

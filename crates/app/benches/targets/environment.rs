@@ -32,10 +32,7 @@ pub(crate) fn describe(
         ("cores", std::thread::available_parallelism().map_or_else(|_| unknown(), |cores| cores.to_string())),
         ("memory", memory()),
         ("kernel", output("uname", &["-srm"]).unwrap_or_else(unknown)),
-        (
-            "load before",
-            fs::read_to_string("/proc/loadavg").map_or_else(|_| unknown(), |load| load.trim().to_owned()),
-        ),
+        ("load before", load_average()),
         ("file system", file_system(directory).unwrap_or_else(unknown)),
         ("seed", arguments.seed.to_string()),
         ("size", format!("{size}: {}", sizes.describe())),
@@ -43,6 +40,14 @@ pub(crate) fn describe(
         ("durability", "synced: load, import and put are done when the device has all of it".to_owned()),
         ("page cache", "warm: inputs have just been written, the store has been read once".to_owned()),
     ]
+}
+
+/// How busy the machine is: the average number of processes that want to run, over 1, 5 and 15 minutes. More
+/// than the benchmarks need tells of others that disturb them.
+pub(crate) fn load_average() -> String {
+    let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let averages: Vec<&str> = text.split_whitespace().take(3).collect();
+    if averages.is_empty() { unknown() } else { averages.join(" ") }
 }
 
 fn unknown() -> String {

@@ -53,7 +53,7 @@ struct Tree {
 impl Tree {
     /// Copies real text until there are enough files. No two copies of a file are the same: each after the
     /// first ends with a line of its own, so that nothing is stored for nothing.
-    fn make(path: &Path, files_min: usize, seed: u64) -> Result<Self> {
+    fn make(path: &Path, count: usize, seed: u64) -> Result<Self> {
         let mut tree =
             Self { path: path.to_owned(), files: Vec::new(), bytes: 0, source: "the sources of crates" };
         let mut originals = Vec::new();
@@ -62,10 +62,10 @@ impl Tree {
         }
         if originals.is_empty() {
             tree.source = "generated entities, for want of sources of crates";
-            originals = generated(files_min, seed);
+            originals = generated(count, seed);
         }
         originals.sort_unstable();
-        for (at, (name, text)) in originals.iter().cycle().take(files_min.max(originals.len())).enumerate() {
+        for (at, (name, text)) in originals.iter().cycle().take(count).enumerate() {
             let copy = at / originals.len();
             let file = path.join(format!("copy{copy}")).join(name);
             fs::create_dir_all(file.parent().context("a file is in a directory")?)?;

@@ -96,7 +96,10 @@ fn run(arguments: &Arguments) -> Result<()> {
             bench.report.print_new();
         }
     }
-    println!("\n{}", bench.report.summary());
+    let load_after = format!("load after   {}", environment::load_average());
+    println!("\n{load_after}");
+    bench.report.note("end", load_after);
+    println!("{}", bench.report.summary());
     if let Some(path) = &arguments.json {
         let mut file = std::fs::File::create(path).with_context(|| format!("{}", path.display()))?;
         writeln!(file, "{:#}", bench.report.to_json()).with_context(|| format!("{}", path.display()))?;

@@ -14,7 +14,7 @@ pub(crate) struct Sizes {
     pub(crate) open_repetitions: usize,
     pub(crate) lookup_repetitions: usize,
     pub(crate) query_repetitions: usize,
-    /// Files that are imported, at least.
+    /// Files that are imported.
     pub(crate) import_files: usize,
     pub(crate) import_repetitions: usize,
     /// Bytes of the large file.
@@ -60,7 +60,7 @@ impl Sizes {
         let Self { address_entities, load_entities, import_files, large_bytes, .. } = self;
         format!(
             "addresses of {address_entities} entities, {load_entities} entities in the store, \
-             at least {import_files} files, a large file of {} MiB",
+             {import_files} small files, a large file of {} MiB",
             large_bytes >> 20
         )
     }

@@ -102,8 +102,8 @@ impl Model {
         {
             check_new_version(head, &change.head).map_err(|_| ErrorKind::Mutability)?;
         }
-        let EntityChange { address, canonical, head, token, blob } = change.clone();
-        let (canonical, bytes) = (0..canonical.len(), canonical);
+        let EntityChange { address, canonical: bytes, token, blob, .. } = change.clone();
+        let (canonical, head) = (0..bytes.len(), EntityHead::clone(&change.head));
         self.rows.push(Row { entity: StoredEntity { address, bytes, canonical, token, blob }, head });
         commit.entities_new += 1;
         Ok(true)

@@ -504,7 +504,7 @@ fn a_damaged_header_of_the_store_is_reported() {
         assert!(expected.contains(&kind), "byte {at}: {kind:?}");
     }
     fs::remove_file(&header).expect("it can be removed");
-    assert_eq!(try_open(&path).err().expect("the header is missing").kind(), ErrorKind::NotAStore);
+    assert_eq!(try_open(&path).err().expect("the header is missing").kind(), ErrorKind::Corrupt);
     fs::write(&header, &sound).expect("it can be written");
     assert_eq!(open(&path).engine().stats().entities, 1);
 }

@@ -238,8 +238,8 @@ mod tests {
         assert_eq!(String::from_utf8_lossy(&fractal.canonical()), FRACTALSTAT);
     }
 
-    const STAT7: &str = "";
-    const FRACTALSTAT: &str = "";
+    const STAT7: &str = r#"{"created_at":"2023-11-14T22:13:20.123Z","entity_type":"artifact","id":"file:src/main.rs","realm":"faculty","stat7_coordinates":{"adjacency":["dir:src"],"density":0.01953125,"horizon":"emergence","lineage":2,"realm":"faculty","resonance":0.97650969,"velocity":0.66666667},"state":{"bytes":6,"mode":"0644","modified":"2023-11-14T22:13:20.123456789Z","path":"src/main.rs","sha256":"fcfe450961c66dc3321ab3417acb10afde0bf07b2042bd0eab11fd0a6facfded"}}"#;
+    const FRACTALSTAT: &str = r#"{"created_at":"2023-11-14T22:13:20.123Z","entity_type":"artifact","fractalstat_coordinates":{"adjacency":["dir:."],"alignment":"TRUE_NEUTRAL","dimensionality":5,"horizon":"emergence","lineage":1,"luminosity":"83.33333333","polarity":"COMMUNITY","realm":"narrative"},"id":"file:README","realm":"narrative","state":{"bytes":6,"mode":"0644","modified":"2023-11-14T22:13:20.123456789Z","path":"README","sha256":"fcfe450961c66dc3321ab3417acb10afde0bf07b2042bd0eab11fd0a6facfded"}}"#;
 
     #[test]
     fn an_empty_file_has_a_place_too() {

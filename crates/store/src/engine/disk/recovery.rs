@@ -11,7 +11,7 @@ use std::sync::mpsc;
 
 use super::format::{Kind, Location, SEGMENT_HEADER_BYTES, SegmentHeader};
 use super::log::{Log, Segment};
-use super::scan::{Damage, Depth, Placed, ScannedBatch, ScannedSegment, scan};
+use super::scan::{Change, Damage, Depth, Placed, ScannedBatch, ScannedSegment, scan};
 use super::storage::Storage;
 use super::tables::Tables;
 use super::writer::SEGMENT_ROOM_BYTES;
@@ -107,7 +107,11 @@ pub(super) fn recover(storage: &dyn Storage, store_id: [u8; 16], segment_bytes: 
     let last = segments.len() - 1;
     let mut end = SEGMENT_HEADER_BYTES as u64;
     let mut at = 0;
+    let log_bytes: u64 = segments.iter().map(|(_, bytes)| bytes).sum();
     scan_in_order(&segments, Depth::Checksums, |scanned| {
+        if at == 0 {
+            recovery.reserve(&scanned, log_bytes);
+        }
         let is_last = at == last;
         at += 1;
         end = recovery.segment(storage, scanned, is_last)?;
@@ -165,6 +169,24 @@ struct Recovery {
 }
 
 impl Recovery {
+    /// Makes room for what the whole log holds, judged by its first segment: growing is half the cost of
+    /// filling an index.
+    fn reserve(&self, first: &ScannedSegment, log_bytes: u64) {
+        let (mut entities, mut blobs) = (0, 0);
+        for placed in first.batches.iter().flat_map(|batch| &batch.changes) {
+            match placed.change {
+                Change::Entity { .. } => entities += 1,
+                Change::Blob(_) => blobs += 1,
+                _ => {}
+            }
+        }
+        let scaled =
+            |count: u64| (u128::from(count) * u128::from(log_bytes) / u128::from(first.bytes.max(1))) as u64;
+        self.tables.entities.reserve(scaled(entities));
+        self.tables.blobs.reserve(scaled(blobs));
+        self.tables.inner.write().catalogue.reserve(scaled(entities));
+    }
+
     /// Takes over a segment, and returns where it ends.
     fn segment(&mut self, storage: &dyn Storage, scanned: ScannedSegment, is_last: bool) -> Result<u64> {
         let ScannedSegment { number, header, bytes, batches, damage, neighbours, uncommitted, end } = scanned;

@@ -59,8 +59,6 @@ struct Judged {
 struct Appended {
     commit: Commit,
     changes: Vec<Placed>,
-    /// The neighbours of the rows.
-    neighbours: Vec<u64>,
 }
 
 impl DiskEngine {
@@ -92,7 +90,9 @@ impl DiskEngine {
             let outcome = self
                 .check_usable()
                 .and_then(|()| self.judge(writer, &mut overlay, &encoded))
-                .and_then(|plan| self.append(writer, encoded, &plan));
+                .and_then(|plan| self.append(writer, &encoded, &plan));
+            // Its owner frees it, in a thread that holds no lock.
+            *request.encoded.lock() = Some(encoded);
             match outcome {
                 Ok(appended) => judged.push(Judged { request, appended }),
                 Err(error) => *request.answer.lock() = Some(Err(error)),
@@ -102,10 +102,8 @@ impl DiskEngine {
         let stored = durability.map_or(Ok(()), |durability| self.reach(writer, durability));
         for Judged { request, appended } in judged {
             let answer = match (&stored, self.check_usable()) {
-                (Ok(()), Ok(())) => self.publish(appended),
-                (Err(error), _) => {
-                    Err(Error::new(error.kind(), format!("{error}; nothing of the batch was stored")))
-                }
+                (Ok(()), Ok(())) => self.publish(appended, &request),
+                (Err(error), _) => Err(Error::new(error.kind(), error.to_string())),
                 (Ok(()), Err(error)) => Err(error),
             };
             *request.answer.lock() = Some(answer);
@@ -122,7 +120,7 @@ impl DiskEngine {
     }
 
     /// Puts the frames of a judged batch behind the tail.
-    fn append(&self, writer: &mut Writer, encoded: EncodedBatch, plan: &Plan) -> Result<Appended> {
+    fn append(&self, writer: &mut Writer, encoded: &EncodedBatch, plan: &Plan) -> Result<Appended> {
         let mut commit = plan.commit;
         commit.revision = writer.revision;
         if !plan.changes.contains(&true) {
@@ -160,8 +158,8 @@ impl DiskEngine {
         );
         writer.end = base + tail.bytes.len() as u64;
         drop(tail);
-        let (changes, neighbours) = place_changes(encoded, &places);
-        Ok(Appended { commit, changes, neighbours })
+        let changes = place_changes(encoded, &places);
+        Ok(Appended { commit, changes })
     }
 
     /// Brings everything up to a level of durability.
@@ -232,28 +230,35 @@ impl DiskEngine {
 
     /// Refuses all further writes. What the failed write left in the file is cut off again if that can be
     /// done, so that a batch whose failure was reported does not come back.
-    fn poison(&self, writer: &mut Writer, error: Error) -> Error {
-        let mut reason = self.poisoned.lock();
-        if reason.is_none() {
-            let detail =
-                std::error::Error::source(&error).map_or(String::new(), |source| format!(": {source}"));
-            *reason = Some(format!("{error}{detail}"));
-            let published = Location(self.published.load(Ordering::Acquire));
-            if published.segment() == writer.segment.number {
-                // Only a courtesy: opening the store cuts what is not whole anyway.
-                drop(writer.segment.file.set_len(published.offset()));
-            }
-        }
-        error
+    fn poison(&self, writer: &Writer, error: Error) -> Error {
+        let source = std::error::Error::source(&error).map_or(String::new(), |source| format!(": {source}"));
+        let published = Location(self.published.load(Ordering::Acquire));
+        let in_segment = published.segment() == writer.segment.number;
+        let cut = in_segment && writer.segment.file.set_len(published.offset()).is_ok();
+        let outcome = if cut {
+            "the batch was not stored"
+        } else {
+            "whether the batch was stored will be known when the store is opened again"
+        };
+        let message = format!("{error}{source}; {outcome}");
+        self.poisoned.lock().get_or_insert_with(|| message.clone());
+        Error::new(error.kind(), message)
     }
 
     /// Makes a batch visible that has reached its level.
-    fn publish(&self, appended: Appended) -> Result<Commit> {
-        let Appended { commit, changes, neighbours } = appended;
+    fn publish(&self, appended: Appended, request: &Request) -> Result<Commit> {
+        let Appended { commit, changes } = appended;
         if changes.is_empty() {
             return Ok(commit);
         }
-        self.tables.apply(&self.log, commit.revision, changes, &neighbours)?;
+        let encoded = request.encoded.lock();
+        let neighbours = encoded.as_ref().map_or(&[][..], |encoded| &encoded.neighbours);
+        if let Err(error) = self.tables.apply(&self.log, commit.revision, changes, neighbours) {
+            // It is in the log, but not visible as a whole: only opening the store again mends that.
+            let message = format!("making revision {} visible failed: {error}", commit.revision);
+            self.poisoned.lock().get_or_insert_with(|| message.clone());
+            return Err(Error::new(error.kind(), message));
+        }
         self.revision.store(commit.revision, Ordering::Release);
         Ok(commit)
     }
@@ -284,15 +289,12 @@ impl DiskEngine {
     }
 }
 
-/// The changes of a batch with the places of their frames, and the neighbours of its rows.
-fn place_changes(encoded: EncodedBatch, places: &[(usize, Location)]) -> (Vec<Placed>, Vec<u64>) {
-    let EncodedBatch { batch, mut drafts, neighbours, .. } = encoded;
-    let mut placed = Vec::with_capacity(places.len());
-    for (index, location) in places {
-        let change = match &batch.operations()[*index] {
+/// The changes of a batch with the places of their frames.
+fn place_changes(encoded: &EncodedBatch, places: &[(usize, Location)]) -> Vec<Placed> {
+    let place = |(index, location): &(usize, Location)| {
+        let change = match &encoded.batch.operations()[*index] {
             Operation::PutEntity(change) => {
-                let Some(draft) = drafts[*index].take() else { continue };
-                Change::Entity { address: change.address, draft }
+                Change::Entity { address: change.address, draft: encoded.drafts[*index].clone()? }
             }
             Operation::RemoveEntity(address) => Change::EntityRemoved(*address),
             Operation::PutBlob { id, .. } => Change::Blob(*id),
@@ -301,7 +303,7 @@ fn place_changes(encoded: EncodedBatch, places: &[(usize, Location)]) -> (Vec<Pl
             Operation::RemoveRecord { key, .. } => Change::RecordRemoved(key.clone()),
         };
         // A batch has at most 2^20 operations.
-        placed.push(Placed { change, location: *location, ordinal: *index as u32 });
-    }
-    (placed, neighbours)
+        Some(Placed { change, location: *location, ordinal: *index as u32 })
+    };
+    places.iter().filter_map(place).collect()
 }
