@@ -178,7 +178,8 @@ pub(crate) fn parse() -> Result<Cli, ExitCode> {
         let wants_json = std::env::args_os().any(|argument| argument == OsStr::new("--json"));
         if wants_json && !is_answer {
             let message = refused.render().to_string();
-            let message = message.trim_end().trim_start_matches("error: ");
+            let message = message.split("\n\nFor more information").next().unwrap_or_default();
+            let message = message.trim_start_matches("error: ");
             eprintln!("{}", json!({"error": {"kind": "usage", "message": message}}));
         } else {
             // A closed pipe is the only thing that can go wrong here, and nobody is left to hear of it.

@@ -7,6 +7,7 @@ use std::io::Read;
 
 use anyhow::{Context, Result};
 use memchr::{memchr, memchr_iter, memrchr};
+use statlas_core::EntityError;
 use statlas_core::limits::ENTITY_TEXT_BYTES_MAX;
 
 use crate::input::Input;
@@ -34,6 +35,17 @@ impl Block {
         match self {
             Self::Lines { bytes, .. } | Self::Document { bytes, .. } => bytes.len() as u64,
             Self::TooLong { bytes, .. } => *bytes,
+        }
+    }
+
+    /// The line of an error in the text that begins at `line`.
+    pub(crate) fn line_of(&self, line: u64, error: &EntityError) -> u64 {
+        match (self, error.offset()) {
+            (Self::Document { bytes, .. }, Some(offset)) => {
+                let before = &bytes[..offset.min(bytes.len())];
+                line + memchr_iter(b'\n', before).count() as u64
+            }
+            _ => line,
         }
     }
 

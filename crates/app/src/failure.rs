@@ -152,7 +152,9 @@ impl Reason {
     /// Adds field, found and allowed to a JSON object, where they are known.
     pub(crate) fn describe(&self, object: &mut Map<String, Value>) {
         if let Self::Entity(error) = self {
-            object.insert("field".into(), error.field().into());
+            if !error.field().is_empty() {
+                object.insert("field".into(), error.field().into());
+            }
             object.insert("found".into(), error.found().into());
             object.insert("allowed".into(), error.allowed().into());
         }

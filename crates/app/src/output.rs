@@ -75,13 +75,13 @@ impl Output {
     /// Writes one JSON value as a line.
     pub(crate) fn print_json(&self, value: &Value) -> Result<()> {
         let mut stdout = self.stdout();
-        writeln!(stdout, "{value}").and_then(|()| stdout.flush()).context("standard output")
+        writeln!(stdout, "{value}").and_then(|()| stdout.flush()).context("cannot write to standard output")
     }
 
     /// Writes text as it is and a line break.
     pub(crate) fn print(&self, text: impl Display) -> Result<()> {
         let mut stdout = self.stdout();
-        writeln!(stdout, "{text}").and_then(|()| stdout.flush()).context("standard output")
+        writeln!(stdout, "{text}").and_then(|()| stdout.flush()).context("cannot write to standard output")
     }
 
     /// Says on standard error what a person should know but a script need not; silent with `--json`.

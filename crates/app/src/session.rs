@@ -42,7 +42,7 @@ impl Session {
         Store::open(&self.location, &options).map_err(|error| {
             let hint = match error.kind() {
                 ErrorKind::NotAStore => Some(
-                    "`statlas quickstart`, `import`, `load` and `put` make a store; \
+                    "`statlas quickstart`, `import`, `load` and `put` make a store where nothing is; \
                      --store or STATLAS_STORE names another one",
                 ),
                 _ => hint_for(error.kind()),

@@ -62,7 +62,8 @@ impl<'a> EntityHead<'a> {
     pub fn read_canonical(text: &'a [u8]) -> Result<(Self, &'a str)> {
         let mut members: Vec<Box<str>> = Vec::new();
         let head = CanonicalHead::read(text, |id| members.push(id.into()))?;
-        let CanonicalHead { id, entity_type, realm, created_at, coordinate_realm, lineage, horizon, .. } = head;
+        let CanonicalHead { id, entity_type, realm, created_at, coordinate_realm, lineage, horizon, .. } =
+            head;
         let adjacency = Adjacency::new(members)?;
         let dimensions = head.dimensions;
         let coordinates = Coordinates { realm: coordinate_realm, lineage, adjacency, horizon, dimensions };
@@ -90,7 +91,11 @@ impl<'a, F: FnMut(&str)> HeadReader<'a, F> {
         self.literal(",\"entity_type\":\"")?;
         let entity_type = self.identifier("entity_type", EntityErrorKind::EntityType)?;
         self.literal(",\"")?;
-        let profile = if self.reader.take("fractalstat_coordinates\":") { Profile::FractalStat } else { Profile::Stat7 };
+        let profile = if self.reader.take("fractalstat_coordinates\":") {
+            Profile::FractalStat
+        } else {
+            Profile::Stat7
+        };
         let mut place = None;
         if profile == Profile::FractalStat {
             place = Some(self.fractalstat()?);
@@ -109,7 +114,17 @@ impl<'a, F: FnMut(&str)> HeadReader<'a, F> {
         let Place { realm: coordinate_realm, lineage, horizon, dimensions } =
             place.ok_or_else(|| not_canonical("no coordinates"))?;
         let state = &text[self.reader.offset()..];
-        Ok(CanonicalHead { id, entity_type, realm, created_at, coordinate_realm, lineage, horizon, dimensions, state })
+        Ok(CanonicalHead {
+            id,
+            entity_type,
+            realm,
+            created_at,
+            coordinate_realm,
+            lineage,
+            horizon,
+            dimensions,
+            state,
+        })
     }
 
     fn stat7(&mut self) -> Result<Place> {
@@ -168,7 +183,11 @@ impl<'a, F: FnMut(&str)> HeadReader<'a, F> {
 
     #[inline]
     fn literal(&mut self, text: &'static str) -> Result<()> {
-        if self.reader.take(text) { Ok(()) } else { Err(not_canonical("another layout").at(self.reader.offset())) }
+        if self.reader.take(text) {
+            Ok(())
+        } else {
+            Err(not_canonical("another layout").at(self.reader.offset()))
+        }
     }
 
     /// The text up to a double quote, which is taken too; its opening one was.
@@ -180,16 +199,17 @@ impl<'a, F: FnMut(&str)> HeadReader<'a, F> {
     #[inline]
     fn identifier(&mut self, field: &'static str, kind: EntityErrorKind) -> Result<Identifier> {
         let text = self.plain()?;
-        Identifier::new(text).ok_or_else(|| EntityError::new(kind, field, format!("{text:?}"), Identifier::ALLOWED))
+        Identifier::new(text)
+            .ok_or_else(|| EntityError::new(kind, field, format!("{text:?}"), Identifier::ALLOWED))
     }
 
     fn integer(&mut self) -> Result<u32> {
-        let number = self.reader.number()?;
-        number.text.parse().map_err(|_| not_canonical("an integer out of range"))
+        let text = self.reader.take_while(|byte| byte.is_ascii_digit());
+        text.parse().map_err(|_| not_canonical("an integer out of range"))
     }
 
     fn float(&mut self) -> Result<f64> {
-        parse_float(self.reader.number()?.text)
+        parse_float(self.reader.take_while(|byte| !matches!(byte, b',' | b'}')))
     }
 }
 

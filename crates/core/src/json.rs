@@ -140,6 +140,16 @@ impl<'a> Reader<'a> {
         Some(&self.text[start..start + len])
     }
 
+    /// The ASCII characters from here on that `wanted` accepts, taken.
+    #[inline]
+    pub(crate) fn take_while(&mut self, wanted: impl Fn(u8) -> bool) -> &'a str {
+        let start = self.at;
+        let rest = &self.bytes()[start..];
+        let len = rest.iter().position(|byte| !byte.is_ascii() || !wanted(*byte)).unwrap_or(rest.len());
+        self.at = start + len;
+        &self.text[start..start + len]
+    }
+
     /// Fails unless only white space is left.
     pub(crate) fn end(&mut self) -> Result<()> {
         if self.peek() != 0 || self.at < self.text.len() {

@@ -48,8 +48,8 @@ mod uri;
 
 pub use address::{Address, AddressPrefix, BlobId};
 pub use adjacency::Adjacency;
-pub use coordinates::{Alignment, Coordinates, Dimensions, FractalStat, Polarity, Profile, Stat7};
 pub use canonical_head::CanonicalHead;
+pub use coordinates::{Alignment, Coordinates, Dimensions, FractalStat, Polarity, Profile, Stat7};
 pub use entity::{Entity, EntityHead, EntityParts};
 pub use error::{EntityError, EntityErrorKind};
 pub use float::{round_coordinate, write_plain, write_repr};

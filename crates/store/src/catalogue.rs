@@ -110,6 +110,11 @@ impl Catalogue {
         self.ids.reserve(rows);
     }
 
+    /// Brings what is known of the ids of many rows into the cache.
+    pub(crate) fn touch<'a>(&self, drafts: impl Iterator<Item = &'a Draft>) {
+        self.ids.touch(drafts.map(|draft| draft.id_hash));
+    }
+
     pub(crate) fn live(&self) -> u64 {
         self.live
     }

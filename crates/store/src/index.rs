@@ -202,6 +202,15 @@ impl Index {
         self.shards.iter().for_each(|shard| shard.reserve(entries));
     }
 
+    /// Brings the homes of many keys into the cache, several at a time, before each is looked at in turn.
+    pub(crate) fn touch(&self, keys: impl Iterator<Item = u64>) {
+        let value = |key: u64| {
+            let (_, table) = self.shard(key).table()?;
+            Some(table.slots.all()[table.home(key)].value.load(Ordering::Relaxed))
+        };
+        std::hint::black_box(keys.filter_map(value).fold(0, |all, value| all ^ value));
+    }
+
     /// Adds an entry. `value` is neither 0 nor the largest number.
     pub(crate) fn insert(&self, key: u64, value: u64) {
         debug_assert!(value != EMPTY && value != REMOVED);

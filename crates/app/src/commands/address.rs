@@ -79,14 +79,14 @@ pub(crate) fn run(arguments: &Arguments, session: &Session) -> Result<()> {
         },
         move |block| print(&block, form),
         |printed: Printed| {
-            stdout.write_all(&printed.text).context("standard output")?;
+            stdout.write_all(&printed.text).context("cannot write to standard output")?;
             let Some((line, error)) = printed.refused else { return Ok(()) };
-            stdout.flush().context("standard output")?;
+            stdout.flush().context("cannot write to standard output")?;
             let place = Place { file: file.clone(), line: Some(line) };
             Err(Failure::refused(place, Reason::Entity(error)).into())
         },
     )?;
-    stdout.flush().context("standard output")
+    stdout.flush().context("cannot write to standard output")
 }
 
 fn print(block: &Block, form: Form) -> Printed {
@@ -100,7 +100,7 @@ fn print(block: &Block, form: Form) -> Printed {
                 write(&entity, &canonical, form, &mut printed.text);
             }
             Err(error) => {
-                printed.refused = Some((line, error));
+                printed.refused = Some((block.line_of(line, &error), error));
                 break;
             }
         }

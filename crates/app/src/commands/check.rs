@@ -62,7 +62,7 @@ pub(crate) fn run(_: &Arguments, session: &Session) -> Result<()> {
             plural(records, "record", "records"),
         )
     };
-    written.and_then(|()| stdout.flush()).context("standard output")?;
+    written.and_then(|()| stdout.flush()).context("cannot write to standard output")?;
     if damage.is_empty() {
         return Ok(());
     }

@@ -11,7 +11,7 @@ use statlas_store::{Cursor, Filter, Interval, OrderBy, Page, Query, Store};
 use crate::args::ProfileArgument;
 use crate::entity_table::{COLUMNS, cells};
 use crate::interval::{floats, identifier, integers, timestamps};
-use crate::output::thousands;
+use crate::output::plural;
 use crate::session::Session;
 use crate::table::Table;
 
@@ -177,9 +177,9 @@ pub(crate) fn run(arguments: Arguments, session: &Session) -> Result<()> {
     match next {
         _ if session.output().json() => Ok(()),
         Some(next) => {
-            let rows = thousands(rows as u64);
+            let rows = plural(rows as u64, "row", "rows");
             session.output().note(format!(
-                "{rows} rows shown and there may be more: add --cursor {next}, or --limit 0 for all"
+                "{rows} shown, and there may be more: add --cursor {next}, or --limit 0 for all"
             ));
             Ok(())
         }
@@ -206,9 +206,10 @@ fn list(store: &Store, mut query: Query, limit: usize, session: &Session) -> Res
             Some(next) if rows < wanted => query.after = Some(next),
             next => {
                 if let Some(next) = next.filter(|_| session.output().json()) {
-                    writeln!(stdout, "{}", json!({"next": next.to_string()})).context("standard output")?;
+                    writeln!(stdout, "{}", json!({"next": next.to_string()}))
+                        .context("cannot write to standard output")?;
                 }
-                stdout.flush().context("standard output")?;
+                stdout.flush().context("cannot write to standard output")?;
                 return Ok((rows, next));
             }
         }
@@ -222,7 +223,7 @@ fn print_page(page: &Page, session: &Session, stdout: &mut dyn Write) -> Result<
             text.clear();
             entity.entity()?.to_json_into(&mut text);
             text.push(b'\n');
-            stdout.write_all(&text).context("standard output")?;
+            stdout.write_all(&text).context("cannot write to standard output")?;
         }
         return Ok(());
     }
@@ -233,5 +234,5 @@ fn print_page(page: &Page, session: &Session, stdout: &mut dyn Write) -> Result<
     for entity in &page.entities {
         table.row(cells(entity)?);
     }
-    table.write(session.output(), stdout).context("standard output")
+    table.write(session.output(), stdout).context("cannot write to standard output")
 }

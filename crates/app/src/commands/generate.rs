@@ -76,7 +76,7 @@ pub(crate) fn run(arguments: &Arguments, session: &Session) -> Result<()> {
             }
             text
         },
-        |text| stdout.write_all(&text).context("standard output"),
+        |text| stdout.write_all(&text).context("cannot write to standard output"),
     )?;
-    stdout.flush().context("standard output")
+    stdout.flush().context("cannot write to standard output")
 }

@@ -56,9 +56,9 @@ pub(crate) fn run(arguments: &Arguments, session: &Session) -> Result<()> {
             entity.entity()?.to_json_into(&mut text);
         }
         text.push(b'\n');
-        stdout.write_all(&text).context("standard output")?;
+        stdout.write_all(&text).context("cannot write to standard output")?;
     }
-    stdout.flush().context("standard output")
+    stdout.flush().context("cannot write to standard output")
 }
 
 /// The file of an entity.
@@ -74,7 +74,7 @@ fn write_file(mut reader: FileReader<'_>, out: &Path, force: bool, session: &Ses
     if out.as_os_str() == "-" {
         let mut stdout = session.output().stdout();
         copy(&mut reader, &mut stdout, "standard output")?;
-        return stdout.flush().context("standard output");
+        return stdout.flush().context("cannot write to standard output");
     }
     let name = out.display().to_string();
     let existing = fs::symlink_metadata(out).ok();

@@ -38,7 +38,7 @@ pub(crate) fn run(arguments: &Arguments, session: &Session) -> Result<()> {
         if session.output().json() {
             let address = version.address().to_string();
             let line = json!({"version": at + 1, "address": address, "id": id, "head": at + 1 == newest});
-            writeln!(stdout, "{line}").context("standard output")?;
+            writeln!(stdout, "{line}").context("cannot write to standard output")?;
         } else {
             let mut row = vec![(at + 1).to_string()];
             row.extend(cells(version)?);
@@ -46,9 +46,9 @@ pub(crate) fn run(arguments: &Arguments, session: &Session) -> Result<()> {
         }
     }
     if !session.output().json() {
-        table.write(session.output(), &mut stdout).context("standard output")?;
+        table.write(session.output(), &mut stdout).context("cannot write to standard output")?;
     }
-    stdout.flush().context("standard output")
+    stdout.flush().context("cannot write to standard output")
 }
 
 /// The id that is meant: the one given if it has versions, else that of the entity named.

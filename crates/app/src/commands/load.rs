@@ -14,7 +14,7 @@ use statlas_store::{Commit, Durability, Store};
 
 use crate::args::DurabilityArgument;
 use crate::blocks::Blocks;
-use crate::failure::{Failure, Place};
+use crate::failure::{Failure, Place, Reason};
 use crate::input::Input;
 use crate::interrupt::Interrupt;
 use crate::output::{self, Unit};
@@ -141,7 +141,8 @@ impl Load<'_> {
         if self.skipped.is_none()
             && let Some((line, error)) = parsed.refused.pop()
         {
-            return Err(self.stopped(line, crate::failure::Reason::Entity(error)).into());
+            let line = parsed.block.line_of(line, &error);
+            return Err(self.stopped(line, Reason::Entity(error)).into());
         }
         let batch = std::mem::take(&mut parsed.batch);
         match self.store.commit(batch, self.durability) {
@@ -163,7 +164,7 @@ impl Load<'_> {
     fn refused_at_commit(&mut self, parsed: &Parsed, error: statlas_store::Error) -> Result<()> {
         if self.skipped.is_none() {
             let line = error.operation().and_then(|at| parsed.accepted().nth(at)).map_or(0, |(line, _)| line);
-            return Err(self.stopped(line, crate::failure::Reason::Store(error)).into());
+            return Err(self.stopped(line, Reason::Store(error)).into());
         }
         let (total, refused) = survivors::commit(self.store, parsed, self.durability)?;
         self.total += total;
@@ -179,17 +180,18 @@ impl Load<'_> {
     fn write_refused(&mut self, parsed: &Parsed) -> Result<()> {
         let Some(file) = &mut self.skipped else { return Ok(()) };
         for (line, text, error) in parsed.refused_texts() {
-            file.write(line, text, &crate::failure::Reason::Entity(error.clone()))?;
+            file.write(line, text, &Reason::Entity(error.clone()))?;
         }
         Ok(())
     }
 
-    fn stopped(&self, line: u64, reason: crate::failure::Reason) -> Failure {
+    fn stopped(&self, line: u64, reason: Reason) -> Failure {
         let place = Place { file: self.file.clone(), line: (line > 0).then_some(line) };
         let stored = self.total.entities_new + self.total.entities_present;
-        let stored = output::plural(stored, "entity before it is", "entities before it are");
+        let stored =
+            output::plural(stored, "entity of the batches before was", "entities of the batches before were");
         Failure::refused(place, reason).hint(format!(
-            "nothing of this line's batch is stored; {stored}. Mend the line and load the file again (what is stored \
+            "nothing of this line's batch was stored; {stored}. Mend the line and load the file again (what is stored \
              stays as it is), or use --on-error skip"
         ))
     }
@@ -226,9 +228,7 @@ impl Load<'_> {
         ))?;
         if refused > 0 {
             let lines = output::plural(refused, "line was refused", "lines were refused");
-            session
-                .output()
-                .warn(format!("{lines} and not stored; they are in {file}, each with its reason"));
+            session.output().warn(format!("{lines} and not stored; see {file} for the reasons"));
         }
         Ok(())
     }

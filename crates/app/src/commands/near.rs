@@ -44,7 +44,7 @@ pub(crate) fn run(arguments: &Arguments, session: &Session) -> Result<()> {
             let address = neighbour.entity.address().to_string();
             let id = neighbour.entity.head()?.id;
             let line = json!({"similarity": neighbour.similarity, "address": address, "id": id});
-            writeln!(stdout, "{line}").context("standard output")?;
+            writeln!(stdout, "{line}").context("cannot write to standard output")?;
         } else {
             let mut row = vec![format!("{:.4}", neighbour.similarity)];
             row.extend(cells(&neighbour.entity)?);
@@ -52,7 +52,7 @@ pub(crate) fn run(arguments: &Arguments, session: &Session) -> Result<()> {
         }
     }
     if !session.output().json() {
-        table.write(session.output(), &mut stdout).context("standard output")?;
+        table.write(session.output(), &mut stdout).context("cannot write to standard output")?;
     }
-    stdout.flush().context("standard output")
+    stdout.flush().context("cannot write to standard output")
 }

@@ -44,16 +44,16 @@ pub(crate) fn run(arguments: &Arguments, session: &Session) -> Result<()> {
         if session.output().json() {
             let address = one.entity.as_ref().map(|entity| entity.address().to_string());
             let line = json!({"hops": one.hops, "id": one.id, "address": address});
-            writeln!(stdout, "{line}").context("standard output")?;
+            writeln!(stdout, "{line}").context("cannot write to standard output")?;
         } else {
             let address = one.entity.as_ref().map_or_else(|| "(not stored)".to_owned(), short_address);
             table.row(vec![one.hops.to_string(), address, short_id(&one.id)]);
         }
     }
     if !session.output().json() {
-        table.write(session.output(), &mut stdout).context("standard output")?;
+        table.write(session.output(), &mut stdout).context("cannot write to standard output")?;
     }
-    stdout.flush().context("standard output")?;
+    stdout.flush().context("cannot write to standard output")?;
     if reached.len() == arguments.limit {
         session.output().note("there may be more; --limit sets how many are listed");
     }

@@ -12,7 +12,7 @@ use statlas_store::limits::BLOB_WHOLE_BYTES_MAX;
 use statlas_store::{Batch, Durability, ErrorKind, Store};
 
 use super::address::too_long;
-use crate::blocks::{Block, Blocks};
+use crate::blocks::Blocks;
 use crate::failure::{Failure, Place, Reason};
 use crate::input::Input;
 use crate::session::Session;
@@ -86,24 +86,13 @@ fn read(path: &Path) -> Result<(Place, Entity)> {
                 return Err(several().into());
             }
             let entity =
-                Entity::from_json(text).map_err(|error| refused(line_of(&block, line, &error), error))?;
+                Entity::from_json(text).map_err(|error| refused(block.line_of(line, &error), error))?;
             found = Some((Place { file: file.clone(), line: Some(line) }, entity));
         }
     }
     found.ok_or_else(|| {
         refused(1, EntityError::new(EntityErrorKind::Syntax, "", "an empty text", "a JSON object"))
     })
-}
-
-/// The line of an error inside a text of several lines.
-pub(crate) fn line_of(block: &Block, line: u64, error: &EntityError) -> u64 {
-    match (block, error.offset()) {
-        (Block::Document { bytes, .. }, Some(offset)) => {
-            let before = &bytes[..offset.min(bytes.len())];
-            line + memchr::memchr_iter(b'\n', before).count() as u64
-        }
-        _ => line,
-    }
 }
 
 /// Stores a file, or puts it into the batch if it is small, and names it in the entity.

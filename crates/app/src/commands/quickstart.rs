@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::Args;
-use statlas_store::{Durability, Location};
+use statlas_store::Durability;
 
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
@@ -12,6 +12,7 @@ use crate::session::Session;
 
 mod generated;
 mod lookups;
+mod next;
 mod read_back;
 mod report;
 mod sample;
@@ -89,7 +90,7 @@ fn steps(
         report.add(lookup(store, &sample, session)?, interrupt)?;
     }
     report.add(read_back::compare(store, dir, &sample, session)?, interrupt)?;
-    report.next = next_commands(&sample, session);
+    report.next = next::commands(&sample, session);
     Ok(())
 }
 
@@ -100,53 +101,5 @@ fn default_directory() -> Result<PathBuf> {
     match home.map(|home| home.join("registry").join("src")).filter(|dir| dir.is_dir()) {
         Some(dir) => Ok(dir),
         None => std::env::current_dir().context("cannot tell the current directory"),
-    }
-}
-
-/// Commands that work on this very store, ready to be copied.
-fn next_commands(sample: &Sample, session: &Session) -> Vec<(String, &'static str)> {
-    if *session.location() == Location::Memory {
-        return Vec::new();
-    }
-    let mut program = std::env::args().next().map_or_else(|| "statlas".to_owned(), |name| quote(&name));
-    if session.store_text() != "./statlas.store" && std::env::var_os("STATLAS_STORE").is_none() {
-        program = format!("{program} --store {}", quote(session.store_text()));
-    }
-    let mut commands = Vec::new();
-    if let Some(address) = sample.addresses.last() {
-        let short: String =
-            address.to_string().chars().take(crate::entity_table::ADDRESS_DIGITS_SHOWN).collect();
-        commands.push((format!("{program} get {short}"), "an entity by the start of its address"));
-        commands.push((format!("{program} near {short} -k 5"), "what is most similar to it"));
-    }
-    if let Some(file) = sample.files.iter().find(|file| file.bytes > 0) {
-        let id = quote(&file.id);
-        commands.push((format!("{program} get --file - {id} | head"), "a file out of the store"));
-        commands.push((format!("{program} history {id}"), "its versions"));
-        let parent = file
-            .id
-            .strip_prefix(crate::file_id::FILE)
-            .and_then(|path| path.rsplit_once('/'))
-            .map_or(".", |(parent, _)| parent);
-        commands.push((
-            format!("{program} find --latest --adjacent {}", quote(&format!("dir:{parent}"))),
-            "the files of its directory",
-        ));
-    }
-    commands.push((
-        format!("{program} find --realm data,system --lineage 2..4 --limit 10"),
-        "a query by coordinates",
-    ));
-    commands.push((format!("{program} check"), "verify every stored byte"));
-    commands
-}
-
-/// An argument as a shell takes it.
-fn quote(text: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:=@%+,".contains(&byte);
-    if !text.is_empty() && text.bytes().all(plain) {
-        text.to_owned()
-    } else {
-        format!("'{}'", text.replace('\'', r"'\''"))
     }
 }

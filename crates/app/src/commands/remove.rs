@@ -50,9 +50,9 @@ pub(crate) fn run(arguments: &Arguments, session: &Session) -> Result<()> {
             true => writeln!(stdout, "{}", json!({"removed": address, "id": id})),
             false => writeln!(stdout, "removed {address} {}", printable(&id)),
         };
-        written.context("standard output")?;
+        written.context("cannot write to standard output")?;
     }
-    stdout.flush().context("standard output")?;
+    stdout.flush().context("cannot write to standard output")?;
     store.close()?;
     Ok(())
 }

@@ -36,9 +36,9 @@ pub(crate) fn run(session: &Session) -> Result<()> {
     let mut stdout = session.output().stdout();
     for (name, value) in rows {
         writeln!(stdout, "{} {value}", session.output().faint(format!("{name:<24}")))
-            .context("standard output")?;
+            .context("cannot write to standard output")?;
     }
-    stdout.flush().context("standard output")?;
+    stdout.flush().context("cannot write to standard output")?;
     for damage in &stats.damage {
         session.output().warn(format!("damage found on opening: {damage}"));
     }

@@ -86,20 +86,20 @@ fn each_line(
     let mut converted = Vec::new();
     while let Some(block) = blocks.next_block()? {
         if let Some((line, error)) = too_long(&block) {
-            stdout.flush().context("standard output")?;
+            stdout.flush().context("cannot write to standard output")?;
             return Err(refused(line, error).into());
         }
         for (line, text) in block.texts() {
             converted.clear();
             if let Err(error) = convert(text, &mut converted) {
-                stdout.flush().context("standard output")?;
-                return Err(refused(line, error).into());
+                stdout.flush().context("cannot write to standard output")?;
+                return Err(refused(block.line_of(line, &error), error).into());
             }
             converted.push(b'\n');
-            stdout.write_all(&converted).context("standard output")?;
+            stdout.write_all(&converted).context("cannot write to standard output")?;
         }
     }
-    stdout.flush().context("standard output")
+    stdout.flush().context("cannot write to standard output")
 }
 
 fn write_hex(bytes: &[u8], out: &mut Vec<u8>) {

@@ -40,6 +40,8 @@ use crate::query::{Filter, Query};
 use crate::store::Options;
 
 const HEADER_NAME: &str = "STATLAS";
+/// Lookups whose memory accesses are made together.
+const READ_TOGETHER: usize = 64;
 const LOCK_NAME: &str = "LOCK";
 
 /// A store in a directory.
@@ -303,6 +305,38 @@ impl Engine for DiskEngine {
 
     fn entity(&self, address: &Address) -> Result<Option<StoredEntity>> {
         self.read_visible(&self.tables.entities, &address.0, stored_entity)
+    }
+
+    /// Works in steps over a group of addresses, so that the processor waits for many memory accesses at
+    /// once instead of for one after another.
+    fn entities(&self, addresses: &[Address]) -> Result<Vec<Option<StoredEntity>>> {
+        self.check_open()?;
+        let published = self.published.load(Ordering::Acquire);
+        let index = &self.tables.entities;
+        let mut found = Vec::with_capacity(addresses.len());
+        for group in addresses.chunks(READ_TOGETHER) {
+            index.touch(group.iter().map(|address| key_of(&address.0)));
+            let mut frames = Vec::with_capacity(group.len());
+            for address in group {
+                let place =
+                    index.find(key_of(&address.0), |place| (place < published).then_some(Location(place)));
+                let mut frame = Vec::new();
+                if let Some(place) = place {
+                    self.log.copy(place, &mut frame)?;
+                }
+                frames.push(place.map(|place| (place, frame)));
+            }
+            for (address, frame) in group.iter().zip(frames) {
+                found.push(match frame {
+                    Some((place, mut frame)) if Frame::decode(&frame).is_ok_and(|f| f.key() == address.0) => {
+                        Some(stored_entity(place, &mut frame)?)
+                    }
+                    // Absent, damaged, or behind another address that begins with the same eight bytes.
+                    _ => Engine::entity(self, address)?,
+                });
+            }
+        }
+        Ok(found)
     }
 
     fn addresses(&self, prefix: &AddressPrefix, limit: usize) -> Result<Vec<Address>> {

@@ -362,3 +362,22 @@ fn every_check_of_persistence_fails_for_an_engine_that_forgets() {
         assert!(fails(check, &|| store(Fault::ReportsDamage)), "{} passes without persistence", check.name);
     }
 }
+#[test]
+fn tmp_matrix() {
+    for check in CONFORMANCE {
+        if check.name.contains("65536") || check.name.contains("beyond_its") {
+            continue;
+        }
+        let caught: Vec<_> = FAULTS.iter().filter(|fault| fails(check, &|| store(**fault))).collect();
+        std::fs::OpenOptions::new()
+            .append(true)
+            .create(true)
+            .open("/tmp/matrix.txt")
+            .map(|mut f| {
+                use std::io::Write;
+                writeln!(f, "{} {caught:?}", check.name)
+            })
+            .unwrap()
+            .unwrap();
+    }
+}

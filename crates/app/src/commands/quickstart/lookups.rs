@@ -3,19 +3,21 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use statlas_core::{Address, Dimensions, Identifier, Profile};
+use statlas_core::{Address, Coordinates, Dimensions, Identifier, Profile};
 use statlas_store::{Filter, Interval, Query, Store};
 
 use super::report::Step;
 use super::sample::Sample;
 use crate::entity_table::ADDRESS_DIGITS_SHOWN;
-use crate::output::{Unit, duration, plural, thousands};
+use crate::output::{Unit, plural, thousands};
 use crate::session::Session;
 
 /// Prefixes that are looked up.
 const PREFIXES_MAX: usize = 10_000;
 /// How often the query by coordinates is asked.
-const QUERIES: u32 = 100;
+const QUERIES: u64 = 100;
+/// Rows that each of its answers has at most.
+const ROWS: usize = 100;
 /// Entities whose neighbours are looked for, and how many neighbours.
 const NEAR: usize = 20;
 const NEAR_K: usize = 10;
@@ -95,27 +97,38 @@ pub(super) fn by_id(store: &Store, sample: &Sample, _: &Session) -> Result<Step>
     })
 }
 
-/// One query with three conditions, asked many times; each row of the first answer is tested.
-pub(super) fn by_coordinates(store: &Store, sample: &Sample, _: &Session) -> Result<Step> {
-    let filter = Filter {
+/// The query that is asked: three conditions.
+pub(super) fn conditions() -> Filter {
+    Filter {
         realm: ["data", "system"].into_iter().filter_map(Identifier::new).collect(),
         lineage: Interval { min: Some(1), max: Some(8) },
         resonance: Interval { min: Some(0.25), max: Some(0.75) },
+        latest: true,
         ..Filter::default()
+    }
+}
+
+/// Whether a position meets [`conditions`], tested one by one.
+pub(super) fn meets(filter: &Filter, position: &Coordinates) -> bool {
+    let resonance = match position.dimensions {
+        Dimensions::Stat7(stat7) => filter.resonance.contains(&stat7.resonance()),
+        Dimensions::FractalStat(_) => false,
     };
+    resonance && filter.realm.contains(&position.realm) && filter.lineage.contains(&position.lineage)
+}
+
+/// One query, asked many times. How many rows match is compared with the count that the sample's pass over
+/// all entities made, and each row of the answer is tested.
+pub(super) fn by_coordinates(store: &Store, sample: &Sample, _: &Session) -> Result<Step> {
+    let filter = conditions();
     let mut wrong = Vec::new();
     let matches = store.engine().count(&filter)?;
-    let query = Query { filter, limit: 100, ..Query::default() };
+    if matches != sample.matches {
+        note(&mut wrong, || format!("{matches} entities were counted, but {} match", sample.matches));
+    }
+    let query = Query { filter, limit: ROWS, ..Query::default() };
     for entity in store.engine().find(&query)?.entities {
-        let coordinates = entity.head()?.coordinates;
-        let in_range = match coordinates.dimensions {
-            Dimensions::Stat7(stat7) => query.filter.resonance.contains(&stat7.resonance()),
-            Dimensions::FractalStat(_) => false,
-        };
-        let right = in_range
-            && query.filter.realm.contains(&coordinates.realm)
-            && query.filter.lineage.contains(&coordinates.lineage);
-        if !right {
+        if !meets(&query.filter, &entity.head()?.coordinates) {
             note(&mut wrong, || format!("{} does not meet the conditions", entity.address()));
         }
     }
@@ -127,12 +140,8 @@ pub(super) fn by_coordinates(store: &Store, sample: &Sample, _: &Session) -> Res
     let (matches, entities) = (thousands(matches), thousands(sample.entities));
     Ok(Step {
         name: "find by coordinates",
-        done: format!(
-            "{QUERIES} times --realm data,system --lineage 1..8 --resonance 0.25..0.75: {matches} of {entities} match, \
-             100 rows in {} on average",
-            duration(time / QUERIES)
-        ),
-        count: u64::from(QUERIES),
+        done: format!("3 conditions, {matches} of {entities} match, {ROWS} rows read, {QUERIES} times"),
+        count: QUERIES,
         unit: "queries",
         time,
         wrong,

@@ -82,16 +82,16 @@ impl Report {
             table.row(vec![step.name.to_owned(), step.done.clone(), duration(step.time), rate]);
         }
         let mut stdout = output.stdout();
-        table.write(output, &mut stdout).context("standard output")?;
+        table.write(output, &mut stdout).context("cannot write to standard output")?;
         if !self.next.is_empty() {
-            let width = self.next.iter().map(|(command, _)| command.chars().count()).max().unwrap_or(0);
-            writeln!(stdout, "\n{}", output.strong("Try next:")).context("standard output")?;
+            writeln!(stdout, "\n{}", output.strong("Try next:"))
+                .context("cannot write to standard output")?;
             for (command, what) in &self.next {
-                let line = format!("  {command:<width$}  {}", output.faint(format!("# {what}")));
-                writeln!(stdout, "{line}").context("standard output")?;
+                let what = output.faint(format!("# {what}"));
+                writeln!(stdout, "  {what}\n  {command}").context("cannot write to standard output")?;
             }
         }
-        stdout.flush().context("standard output")
+        stdout.flush().context("cannot write to standard output")
     }
 }
 

@@ -7,6 +7,7 @@ use statlas_core::Address;
 use statlas_lab::SplitMix64;
 use statlas_store::{Filter, Query, Store};
 
+use super::lookups;
 use super::report::Step;
 use crate::commands::import::{self, Overrides};
 use crate::file_id::FILE;
@@ -41,8 +42,10 @@ pub(super) struct Sample {
     /// In random order.
     pub(super) ids: Vec<String>,
     pub(super) files: Vec<StoredFile>,
-    /// How many entities the store holds.
+    /// How many ids the store holds.
     pub(super) entities: u64,
+    /// How many of their newest versions meet the query by coordinates.
+    pub(super) matches: u64,
 }
 
 /// Imports the directory.
@@ -72,7 +75,7 @@ impl Sample {
     pub(super) fn take(store: &Store, session: &Session) -> Result<Self> {
         let entities = store.engine().stats().entities;
         let bar = session.output().progress("sampling", Some(entities), Unit::Count);
-        let mut sample = Self { entities, ..Self::default() };
+        let (mut sample, conditions) = (Self::default(), lookups::conditions());
         let mut random = SplitMix64::new(SEED);
         let (mut seen, mut file_bytes) = (0, 0);
         let filter = Filter { latest: true, ..Filter::default() };
@@ -83,6 +86,7 @@ impl Sample {
                 seen += 1;
                 keep(&mut sample.addresses, ADDRESSES_MAX, seen, &mut random, || entity.address());
                 let head = entity.head()?;
+                sample.matches += u64::from(lookups::meets(&conditions, &head.coordinates));
                 keep(&mut sample.ids, IDS_MAX, seen, &mut random, || head.id.to_string());
                 let has_room = sample.files.len() < FILES_MAX && file_bytes < FILES_BYTES_MAX;
                 if has_room && entity.blob().is_some() && head.id.starts_with(FILE) {
@@ -104,6 +108,7 @@ impl Sample {
             }
         }
         bar.finish_and_clear();
+        sample.entities = seen;
         random.shuffle(&mut sample.addresses);
         random.shuffle(&mut sample.ids);
         Ok(sample)

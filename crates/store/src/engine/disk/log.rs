@@ -104,8 +104,9 @@ impl Log {
         Ok(buffer.try_into().unwrap_or_default())
     }
 
+    /// Copies at least the frame at a location into `buffer`, unverified.
     #[inline]
-    fn copy(&self, location: Location, buffer: &mut Vec<u8>) -> Result<()> {
+    pub(super) fn copy(&self, location: Location, buffer: &mut Vec<u8>) -> Result<()> {
         let segment = self.segment(location)?;
         let start = location.offset() as usize;
         // A batch is written as a whole: if the frame's first byte is there, all of it is.

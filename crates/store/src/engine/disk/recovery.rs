@@ -224,7 +224,7 @@ impl Recovery {
         if lost_commit {
             let first = uncommitted.first().map_or(Location::new(number, end), |placed| placed.location);
             self.damage.push(format!("{first}: the commit frame of the last batch is missing"));
-            self.apply(self.revision + 1, uncommitted, &neighbours)?;
+            self.apply(self.revision + 1, &uncommitted, &neighbours)?;
         }
         if !is_last {
             if bytes > end && !lost_commit {
@@ -251,16 +251,16 @@ impl Recovery {
             let rest = changes.split_off(own);
             let earlier = std::mem::replace(&mut changes, rest);
             if !earlier.is_empty() {
-                self.apply(commit.revision.saturating_sub(1), earlier, neighbours)?;
+                self.apply(commit.revision.saturating_sub(1), &earlier, neighbours)?;
             }
         }
-        self.apply(commit.revision, changes, neighbours)?;
+        self.apply(commit.revision, &changes, neighbours)?;
         self.revision = self.revision.max(commit.revision);
         self.chain = commit.chain;
         Ok(())
     }
 
-    fn apply(&mut self, revision: u64, changes: Vec<Placed>, neighbours: &[u64]) -> Result<()> {
+    fn apply(&mut self, revision: u64, changes: &[Placed], neighbours: &[u64]) -> Result<()> {
         self.revision = self.revision.max(revision);
         self.tables.apply(&self.log, revision, changes, neighbours)
     }

@@ -9,10 +9,13 @@ use super::format::{FRAME_HEADER_BYTES, Frame, Kind, Location};
 use super::log::{Log, corrupt};
 use super::scan::{Change, Placed};
 use crate::batch::RecordKey;
-use crate::catalogue::{Catalogue, Row};
+use crate::catalogue::{Catalogue, Draft, Row};
 use crate::engine::StoredEntity;
 use crate::error::Result;
 use crate::index::{Index, key_of};
+
+/// Changes whose index entries are brought into the cache together; they fit its second level.
+const TOUCHED: usize = 2048;
 
 /// The indexes. Only the thread that holds the commit lock changes them.
 pub(super) struct Tables {
@@ -37,6 +40,15 @@ pub(super) struct RecordPlace {
     pub(super) revision: u64,
 }
 
+impl Inner {
+    /// A key that is stored again or removed is no longer damaged.
+    fn mend(&mut self, key: &[u8; 32]) {
+        if !self.damaged.is_empty() {
+            self.damaged.remove(key);
+        }
+    }
+}
+
 impl Tables {
     pub(super) fn new() -> Self {
         Self {
@@ -55,13 +67,36 @@ impl Tables {
         &self,
         log: &Log,
         revision: u64,
-        changes: Vec<Placed>,
+        changes: &[Placed],
         neighbours: &[u64],
     ) -> Result<()> {
         // A batch becomes visible to queries in one step, so the lock is held for all of it.
         let mut inner = self.inner.write();
-        let apply = |placed| self.apply_one(log, &mut inner, revision, placed, neighbours);
-        changes.into_iter().try_for_each(apply)
+        for chunk in changes.chunks(TOUCHED) {
+            self.touch(&inner.catalogue, chunk.iter().map(|placed| &placed.change));
+            for placed in chunk {
+                self.apply_one(log, &mut inner, revision, placed, neighbours)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn touch<'a>(&self, catalogue: &Catalogue, changes: impl Iterator<Item = &'a Change> + Clone) {
+        let entities = changes.filter_map(|change| match change {
+            Change::Entity { address, draft } => Some((address, draft)),
+            _ => None,
+        });
+        self.touch_entities(catalogue, entities);
+    }
+
+    /// Brings what the indexes know of entities into the cache.
+    pub(super) fn touch_entities<'a>(
+        &self,
+        catalogue: &Catalogue,
+        entities: impl Iterator<Item = (&'a Address, &'a Draft)> + Clone,
+    ) {
+        self.entities.touch(entities.clone().map(|(address, _)| key_of(&address.0)));
+        catalogue.touch(entities.map(|(_, draft)| draft));
     }
 
     fn apply_one(
@@ -69,29 +104,30 @@ impl Tables {
         log: &Log,
         inner: &mut Inner,
         revision: u64,
-        placed: Placed,
+        placed: &Placed,
         neighbours: &[u64],
     ) -> Result<()> {
         let Placed { change, location, ordinal } = placed;
+        let (location, ordinal) = (*location, *ordinal);
         let has_id = |location: u64, id: &str| Ok(read_entity(log, Location(location))?.head()?.id == id);
         match change {
             Change::Entity { address, draft } => {
-                inner.damaged.remove(&address.0);
+                inner.mend(&address.0);
                 self.entities.insert(key_of(&address.0), location.0);
                 let row = Row { location: location.0, revision, ordinal };
-                inner.catalogue.push(&draft, neighbours, row, |other| {
+                inner.catalogue.push(draft, neighbours, row, |other| {
                     has_id(other, &read_entity(log, location)?.head()?.id)
                 })?;
             }
             Change::Blob(id) => {
-                inner.damaged.remove(&id.0);
+                inner.mend(&id.0);
                 self.blobs.insert(key_of(&id.0), location.0);
             }
             Change::Record(key) => {
-                inner.records.insert(key, RecordPlace { location, revision });
+                inner.records.insert(key.clone(), RecordPlace { location, revision });
             }
             Change::EntityRemoved(address) => {
-                inner.damaged.remove(&address.0);
+                inner.mend(&address.0);
                 if let Some(place) = self.place(&self.entities, log, &address.0, u64::MAX)? {
                     let id = read_entity(log, place)?;
                     inner.catalogue.remove(&id.head()?.id, place.0, &has_id)?;
@@ -99,13 +135,13 @@ impl Tables {
                 }
             }
             Change::BlobRemoved(id) => {
-                inner.damaged.remove(&id.0);
+                inner.mend(&id.0);
                 if let Some(place) = self.place(&self.blobs, log, &id.0, u64::MAX)? {
                     self.blobs.remove(key_of(&id.0), place.0);
                 }
             }
             Change::RecordRemoved(key) => {
-                inner.records.remove(&key);
+                inner.records.remove(key);
             }
         }
         Ok(())

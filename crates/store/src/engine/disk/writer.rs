@@ -114,6 +114,12 @@ impl DiskEngine {
     }
 
     fn judge(&self, writer: &Writer, overlay: &mut Overlay, encoded: &EncodedBatch) -> Result<Plan> {
+        let operations = encoded.batch.operations().iter().zip(&encoded.drafts);
+        let entities = operations.filter_map(|(operation, draft)| match operation {
+            Operation::PutEntity(change) => Some((&change.address, draft.as_ref()?)),
+            _ => None,
+        });
+        self.tables.touch_entities(&self.tables.inner.read().catalogue, entities);
         let (plan, above) = judge(self, overlay, &encoded.batch, writer.revision + 1)?;
         overlay.absorb(above);
         Ok(plan)
@@ -253,7 +259,7 @@ impl DiskEngine {
         }
         let encoded = request.encoded.lock();
         let neighbours = encoded.as_ref().map_or(&[][..], |encoded| &encoded.neighbours);
-        if let Err(error) = self.tables.apply(&self.log, commit.revision, changes, neighbours) {
+        if let Err(error) = self.tables.apply(&self.log, commit.revision, &changes, neighbours) {
             // It is in the log, but not visible as a whole: only opening the store again mends that.
             let message = format!("making revision {} visible failed: {error}", commit.revision);
             self.poisoned.lock().get_or_insert_with(|| message.clone());

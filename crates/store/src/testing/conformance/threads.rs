@@ -1,5 +1,6 @@
 //! Many threads at once. What they see is checked; which interleavings they meet is left to chance.
 
+use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
@@ -107,6 +108,8 @@ pub(crate) fn concurrent_increments_of_a_record_lose_none(open: Open<'_>) -> Out
             let expected =
                 record.as_ref().map_or(Expected::Absent, |record| Expected::Revision(record.revision));
             let value = (number_of(record)? + 1).to_string().into_bytes();
+            // Others shall come in between.
+            thread::yield_now();
             let mut batch = Batch::new();
             batch.put_record(key.clone(), value, expected);
             match store.commit(batch, Durability::Buffered) {
@@ -115,8 +118,12 @@ pub(crate) fn concurrent_increments_of_a_record_lose_none(open: Open<'_>) -> Out
             }
         }
     };
+    let start = Barrier::new(THREADS);
     thread::scope(|scope| {
-        let many = || (0..INCREMENTS).try_for_each(|_| increment());
+        let many = || {
+            start.wait();
+            (0..INCREMENTS).try_for_each(|_| increment())
+        };
         let threads: Vec<_> = (0..THREADS).map(|_| scope.spawn(many)).collect();
         threads
             .into_iter()
