@@ -2,14 +2,14 @@
 //!
 //! Colours and progress bars appear on a terminal only, so that pipes and logs stay plain.
 
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
 use std::time::Duration;
 
 use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
 use anyhow::{Context, Result};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use serde_json::{Map, Value, json};
 
 use crate::exit;
@@ -145,7 +145,7 @@ impl Output {
         }
         let (position, rate) = match unit {
             Unit::Bytes => ("{binary_bytes} of {binary_total_bytes}", "{binary_bytes_per_sec}"),
-            Unit::Count => ("{human_pos} of {human_len}", "{per_sec}"),
+            Unit::Count => ("{human_pos} of {human_len}", "{rate}"),
         };
         let template = match total {
             Some(_) => format!("{{msg}} {{wide_bar:.cyan}} {position}, {rate}, {{eta}} left"),
@@ -159,7 +159,7 @@ impl Output {
         };
         bar.set_draw_target(ProgressDrawTarget::stderr());
         if let Ok(style) = ProgressStyle::with_template(&template) {
-            bar.set_style(style);
+            bar.set_style(style.with_key("rate", whole_rate));
         }
         bar.set_message(what);
         bar.enable_steady_tick(Duration::from_millis(200));
@@ -174,6 +174,12 @@ pub(crate) enum Unit {
     Bytes,
     /// Anything else.
     Count,
+}
+
+/// The rate of a bar, without a fraction.
+fn whole_rate(state: &ProgressState, text: &mut dyn fmt::Write) {
+    // The cast saturates. A bar with a hole in it is all that can come of an error here.
+    let _ = write!(text, "{}/s", thousands(state.per_sec().round() as u64));
 }
 
 fn paint(styled: bool, style: Style, text: &dyn Display) -> String {

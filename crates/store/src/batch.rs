@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use statlas_core::{Address, BlobId, Entity, EntityHead, Token};
 
+use crate::catalogue::Draft;
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{
     BATCH_BYTES_MAX, BATCH_OPERATIONS_MAX, COLLECTION_BYTES_MAX, PAYLOAD_BYTES_MAX, RECORD_KEY_BYTES_MAX,
@@ -87,12 +88,16 @@ pub(crate) struct EntityChange {
     pub(crate) head: Arc<EntityHead<'static>>,
     pub(crate) token: Option<Token>,
     pub(crate) blob: Option<BlobId>,
+    /// Its row; the neighbours stand in the batch's list.
+    pub(crate) draft: Draft,
 }
 
 /// Changes that are stored together or not at all, in order, under one revision.
 #[derive(Debug, Clone, Default)]
 pub struct Batch {
     operations: Vec<Operation>,
+    /// Neighbours of all the rows.
+    neighbours: Vec<u64>,
     bytes: usize,
 }
 
@@ -112,7 +117,8 @@ impl Batch {
         let (token, blob) = (entity.token().copied(), entity.blob());
         self.bytes += canonical.len();
         let head = Arc::new(entity.into_head());
-        let change = EntityChange { address, canonical, head, token, blob };
+        let draft = Draft::of(&head, &mut self.neighbours);
+        let change = EntityChange { address, canonical, head, token, blob, draft };
         self.operations.push(Operation::PutEntity(Box::new(change)));
         address
     }
@@ -174,8 +180,13 @@ impl Batch {
         &self.operations
     }
 
-    pub(crate) fn into_operations(self) -> Vec<Operation> {
-        self.operations
+    pub(crate) fn neighbours(&self) -> &[u64] {
+        &self.neighbours
+    }
+
+    /// The changes, and the neighbours of their rows.
+    pub(crate) fn into_parts(self) -> (Vec<Operation>, Vec<u64>) {
+        (self.operations, self.neighbours)
     }
 
     /// Checks the limits of a batch, so that engines need not.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::Args;
-use statlas_store::Durability;
+use statlas_store::{Durability, Store};
 
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
@@ -52,24 +52,20 @@ pub(crate) fn run(arguments: &Arguments, session: &Session) -> Result<()> {
     let store = session.open_or_create(Durability::Synced)?;
     let mut report = Report::default();
     let done = steps(&store, &dir, arguments.entities, &interrupt, session, &mut report);
-    match done {
-        Err(error) if !interrupted(&error) => return Err(error),
-        _ => {}
+    if done.is_ok() || !report.is_empty() {
+        report.print(&dir, session)?;
     }
-    report.print(&dir, session)?;
     done?;
     store.close()?;
     Ok(())
 }
 
-fn interrupted(error: &anyhow::Error) -> bool {
-    let failure = error.downcast_ref::<Failure>();
-    failure.is_some_and(|failure| failure.kind() == crate::failure::FailureKind::Interrupted)
-}
+/// One way of finding entities, tried on a sample.
+type LookUp = fn(&Store, &Sample, &Session) -> Result<Step>;
 
 /// All steps in order; Ctrl-C ends them between two.
 fn steps(
-    store: &statlas_store::Store,
+    store: &Store,
     dir: &Path,
     entities: u64,
     interrupt: &Interrupt,
@@ -79,7 +75,7 @@ fn steps(
     report.add(sample::import(store, dir, interrupt, session)?, interrupt)?;
     report.add(generated::load(store, entities, interrupt, session)?, interrupt)?;
     let sample = Sample::take(store, session)?;
-    let lookups: [fn(&statlas_store::Store, &Sample, &Session) -> Result<Step>; 5] = [
+    let lookups: [LookUp; 5] = [
         lookups::by_address,
         lookups::by_prefix,
         lookups::by_id,

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use statlas_core::{CanonicalHead, Dimensions, EntityError, Identifier};
+use statlas_core::{CanonicalHead, Dimensions, EntityError, EntityHead, Identifier};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::block::{neighbour_hash, profile_code, units};
@@ -30,37 +30,44 @@ pub(crate) struct Draft {
 }
 
 impl Draft {
+    /// The row of an entity; the hashes of its neighbours are appended to `neighbours`.
+    pub(crate) fn of(head: &EntityHead<'_>, neighbours: &mut Vec<u64>) -> Self {
+        let from = neighbours.len();
+        let place = &head.coordinates;
+        neighbours.extend(place.adjacency.iter().map(neighbour_hash));
+        let names = [place.realm, head.realm, place.horizon, head.entity_type];
+        let draft = Self::new(&head.id, names, &place.dimensions);
+        Self { created_at: head.created_at.unix_ms(), lineage: place.lineage, ..draft }
+            .with_neighbours(neighbours, from)
+    }
+
     /// The row of an entity whose canonical text is given; the hashes of its neighbours are appended to
     /// `neighbours`.
     pub(crate) fn read(canonical: &[u8], neighbours: &mut Vec<u64>) -> Result<Self, EntityError> {
         let from = neighbours.len();
         let head = CanonicalHead::read(canonical, |id| neighbours.push(neighbour_hash(id)))?;
-        // At most 65,536 members.
-        let adjacency_len = (neighbours.len() - from) as u32;
-        neighbours[from..].sort_unstable();
-        let mut kept = from;
-        for at in from..neighbours.len() {
-            if at == from || neighbours[at] != neighbours[kept - 1] {
-                neighbours[kept] = neighbours[at];
-                kept += 1;
-            }
-        }
-        neighbours.truncate(kept);
+        let names = [head.coordinate_realm, head.realm, head.horizon, head.entity_type];
+        let draft = Self::new(&head.id, names, &head.dimensions);
+        let draft = Self { created_at: head.created_at.unix_ms(), lineage: head.lineage, ..draft };
+        Ok(draft.with_neighbours(neighbours, from))
+    }
+
+    fn new(id: &str, names: [Identifier; 4], dimensions: &Dimensions) -> Self {
         let mut draft = Self {
-            id_hash: xxh3_64(head.id.as_bytes()),
-            names: [head.coordinate_realm, head.realm, head.horizon, head.entity_type],
-            created_at: head.created_at.unix_ms(),
-            lineage: head.lineage,
-            profile: profile_code(head.dimensions.profile()),
+            id_hash: xxh3_64(id.as_bytes()),
+            names,
+            created_at: 0,
+            lineage: 0,
+            profile: profile_code(dimensions.profile()),
             stat7: [0; 3],
             luminosity: 0,
             dimensionality: 0,
             polarity: 0,
             alignment: 0,
-            adjacency_len,
-            neighbours: from..kept,
+            adjacency_len: 0,
+            neighbours: 0..0,
         };
-        match head.dimensions {
+        match dimensions {
             // At most 1e8 units each way.
             Dimensions::Stat7(own) => {
                 draft.stat7 =
@@ -73,6 +80,23 @@ impl Draft {
                 draft.alignment = own.alignment.ordinal();
             }
         }
-        Ok(draft)
+        draft
+    }
+
+    /// Sorts the neighbours that stand in the list behind `from`, and leaves each there once.
+    fn with_neighbours(mut self, neighbours: &mut Vec<u64>, from: usize) -> Self {
+        // At most 65,536 members.
+        self.adjacency_len = (neighbours.len() - from) as u32;
+        neighbours[from..].sort_unstable();
+        let mut kept = from;
+        for at in from..neighbours.len() {
+            if at == from || neighbours[at] != neighbours[kept - 1] {
+                neighbours[kept] = neighbours[at];
+                kept += 1;
+            }
+        }
+        neighbours.truncate(kept);
+        self.neighbours = from..kept;
+        self
     }
 }

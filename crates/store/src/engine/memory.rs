@@ -6,7 +6,7 @@ use parking_lot::RwLock;
 use statlas_core::{Address, AddressPrefix, BlobId, Coordinates};
 
 use crate::batch::{Batch, Operation, RecordKey, collection_range};
-use crate::catalogue::{Catalogue, Draft, Row};
+use crate::catalogue::{Catalogue, Row};
 use crate::engine::{
     CheckReport, Commit, Durability, Engine, Neighbour, Page, ProgressFn, Record, Stats, StoredBlob,
     StoredEntity,
@@ -74,28 +74,27 @@ impl Held {
     }
 
     fn apply(&mut self, batch: Batch, changes: &[bool]) -> Result<()> {
-        for (index, operation) in batch.into_operations().into_iter().enumerate() {
+        let (operations, neighbours) = batch.into_parts();
+        for (index, operation) in operations.into_iter().enumerate() {
             if changes[index] {
                 // A batch has at most 2^20 operations.
-                self.apply_one(operation, index as u32)?;
+                self.apply_one(operation, index as u32, &neighbours)?;
             }
         }
         Ok(())
     }
 
-    fn apply_one(&mut self, operation: Operation, ordinal: u32) -> Result<()> {
+    fn apply_one(&mut self, operation: Operation, ordinal: u32, neighbours: &[u64]) -> Result<()> {
         match operation {
             Operation::PutEntity(change) => {
                 let (address, canonical) = (change.address, 0..change.canonical.len());
-                let mut neighbours = Vec::new();
-                let draft = Draft::read(&change.canonical, &mut neighbours)?;
                 let (bytes, token, blob) = (change.canonical, change.token, change.blob);
                 self.entities.push(StoredEntity { address, bytes, canonical, token, blob });
                 let location = self.entities.len() as u64;
                 self.addresses.insert(address, location);
                 let row = Row { location, revision: self.revision, ordinal };
                 let entities = &self.entities;
-                self.catalogue.push(&draft, &neighbours, row, |location| {
+                self.catalogue.push(&change.draft, neighbours, row, |location| {
                     Ok(entities[location as usize - 1].head()?.id == change.head.id)
                 })
             }

@@ -25,7 +25,7 @@ impl Random {
     ///
     /// If `end` is 0.
     pub fn below(&mut self, end: usize) -> usize {
-        (u128::from(self.bits()) * end as u128 >> 64) as usize
+        ((u128::from(self.bits()) * end as u128) >> 64) as usize
     }
 
     /// True in `percent` of 100 cases.

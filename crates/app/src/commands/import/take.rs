@@ -5,13 +5,13 @@ use std::io::{self, Read};
 use anyhow::Result;
 use cap_fs_ext::{FollowSymlinks, OpenOptionsFollowExt, OpenOptionsSyncExt};
 use cap_std::fs::{File, OpenOptions};
-use statlas_core::BlobId;
+use statlas_core::{Address, BlobId};
 use statlas_store::limits::BLOB_WHOLE_BYTES_MAX;
 use statlas_store::{Batch, Store};
 
 use super::content::Content;
 use super::mapping::{self, Mapping};
-use super::record;
+use super::record::{self, Known};
 use super::stamp::Stamp;
 use super::version::{self, Next};
 use super::walk::{Found, Job, Problem, ProblemKind};
@@ -41,6 +41,8 @@ pub(super) struct Taker {
 /// A file's content, stored or in the batch.
 struct Whole {
     stamp: Stamp,
+    /// Whether a change after the reading began would show in the stamp.
+    settled: bool,
     content: Content,
     blob: BlobId,
 }
@@ -91,15 +93,20 @@ impl Taker {
 
     fn file(&self, found: &Found, taken: &mut Taken) -> Result<(), Refusal> {
         let id = format!("{FILE}{}", found.path);
-        if record::is_unchanged(&self.store, &id, &Stamp::of(&found.metadata))? {
+        let known = record::look_up(&self.store, &id, &Stamp::of(&found.metadata))?;
+        if matches!(known, Known::Unchanged) {
             taken.unchanged += 1;
             return Ok(());
         }
-        let Whole { stamp, content, blob } = self.content(found, taken)?;
+        let Whole { stamp, settled, content, blob } = self.content(found, taken)?;
         taken.bytes_read += content.bytes();
         let file = mapping::File { path: &found.path, stamp: &stamp, content: &content, blob };
         let build = |created_at, after| self.mapping.entity(&file, created_at, after);
-        let address = match version::next(&self.store, &id, blob, stamp.modified(), build)? {
+        let next = match known {
+            Known::AsFarAsItShows(address) if self.has_file(&address, blob)? => Next::Same(address),
+            _ => version::next(&self.store, &id, blob, stamp.modified(), build)?,
+        };
+        let address = match next {
             Next::New(entity) => {
                 taken.new += 1;
                 taken.batch.put_entity(entity)
@@ -114,8 +121,12 @@ impl Taker {
             }
             Next::Refused(error) => return Err(Refusal::File(ProblemKind::Refused, Some(error.to_string()))),
         };
-        record::put(&mut taken.batch, &id, &stamp, address)?;
+        record::put(&mut taken.batch, &id, &stamp, settled, address)?;
         Ok(())
+    }
+
+    fn has_file(&self, address: &Address, blob: BlobId) -> Result<bool, Refusal> {
+        Ok(self.store.get(address)?.is_some_and(|entity| entity.blob() == Some(blob)))
     }
 
     /// Reads a file whole; once more if it changed meanwhile.
@@ -127,6 +138,7 @@ impl Taker {
                 return Err(Refusal::File(ProblemKind::Special, None));
             }
             let stamp = Stamp::of(&before);
+            let settled = stamp.is_settled();
             let read = if stamp.bytes <= BLOB_WHOLE_BYTES_MAX as u64 {
                 Bytes::Small(read_small(&mut file, stamp.bytes).map_err(|error| unreadable(&error))?)
             } else {
@@ -139,9 +151,9 @@ impl Taker {
             return Ok(match read {
                 Bytes::Small(bytes) => {
                     let content = Content::of(&bytes);
-                    Whole { stamp, content, blob: taken.batch.put_blob(bytes) }
+                    Whole { stamp, settled, content, blob: taken.batch.put_blob(bytes) }
                 }
-                Bytes::Stored(content, blob) => Whole { stamp, content, blob },
+                Bytes::Stored(content, blob) => Whole { stamp, settled, content, blob },
             });
         }
         Err(Refusal::File(ProblemKind::Changed, None))

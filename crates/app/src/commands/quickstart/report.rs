@@ -37,6 +37,11 @@ pub(super) struct Report {
 }
 
 impl Report {
+    /// Whether no step was made.
+    pub(super) fn is_empty(&self) -> bool {
+        self.steps.is_empty()
+    }
+
     /// Adds a step.
     ///
     /// # Errors

@@ -8,8 +8,6 @@ use super::format::{
     COMMIT_FRAME_BYTES, FLAG_BLOB, FLAG_MANIFEST, FLAG_TOKEN, Frame, Kind, Label, write_frame,
 };
 use crate::batch::{Batch, BlobForm, Operation, RecordKey};
-use crate::catalogue::Draft;
-use crate::error::Result;
 use crate::overlay::Plan;
 
 /// A batch and its frames.
@@ -20,10 +18,6 @@ pub(super) struct EncodedBatch {
     frames: Vec<Range<usize>>,
     /// Of the batch if every operation changes something, as is usual.
     whole: Sums,
-    /// The row of each operation that puts an entity.
-    pub(super) drafts: Vec<Option<Draft>>,
-    /// The neighbours of those rows.
-    pub(super) neighbours: Vec<u64>,
 }
 
 /// What a commit frame says of the frames before it.
@@ -35,13 +29,7 @@ pub(super) struct Sums {
 }
 
 impl EncodedBatch {
-    pub(super) fn new(batch: Batch) -> Result<Self> {
-        let mut neighbours = Vec::new();
-        let draft = |operation: &Operation| match operation {
-            Operation::PutEntity(change) => Draft::read(&change.canonical, &mut neighbours).map(Some),
-            _ => Ok(None),
-        };
-        let drafts = batch.operations().iter().map(draft).collect::<std::result::Result<_, _>>()?;
+    pub(super) fn new(batch: Batch) -> Self {
         let mut bytes = Vec::with_capacity(batch.bytes() + batch.len() * 64);
         let mut frames = Vec::with_capacity(batch.len());
         for (ordinal, operation) in batch.operations().iter().enumerate() {
@@ -51,7 +39,7 @@ impl EncodedBatch {
             frames.push(start..bytes.len());
         }
         let whole = sums(&bytes, frames.iter());
-        Ok(Self { batch, bytes, frames, whole, drafts, neighbours })
+        Self { batch, bytes, frames, whole }
     }
 
     /// Most bytes that the batch takes in the log.

@@ -66,7 +66,7 @@ impl DiskEngine {
         batch.check()?;
         self.check_usable()?;
         let request = Arc::new(Request {
-            encoded: Mutex::new(Some(EncodedBatch::new(batch)?)),
+            encoded: Mutex::new(Some(EncodedBatch::new(batch))),
             durability,
             answer: Mutex::new(None),
         });
@@ -114,9 +114,8 @@ impl DiskEngine {
     }
 
     fn judge(&self, writer: &Writer, overlay: &mut Overlay, encoded: &EncodedBatch) -> Result<Plan> {
-        let operations = encoded.batch.operations().iter().zip(&encoded.drafts);
-        let entities = operations.filter_map(|(operation, draft)| match operation {
-            Operation::PutEntity(change) => Some((&change.address, draft.as_ref()?)),
+        let entities = encoded.batch.operations().iter().filter_map(|operation| match operation {
+            Operation::PutEntity(change) => Some((&change.address, &change.draft)),
             _ => None,
         });
         self.tables.touch_entities(&self.tables.inner.read().catalogue, entities);
@@ -258,7 +257,7 @@ impl DiskEngine {
             return Ok(commit);
         }
         let encoded = request.encoded.lock();
-        let neighbours = encoded.as_ref().map_or(&[][..], |encoded| &encoded.neighbours);
+        let neighbours = encoded.as_ref().map_or(&[][..], |encoded| encoded.batch.neighbours());
         if let Err(error) = self.tables.apply(&self.log, commit.revision, &changes, neighbours) {
             // It is in the log, but not visible as a whole: only opening the store again mends that.
             let message = format!("making revision {} visible failed: {error}", commit.revision);
@@ -300,7 +299,7 @@ fn place_changes(encoded: &EncodedBatch, places: &[(usize, Location)]) -> Vec<Pl
     let place = |(index, location): &(usize, Location)| {
         let change = match &encoded.batch.operations()[*index] {
             Operation::PutEntity(change) => {
-                Change::Entity { address: change.address, draft: encoded.drafts[*index].clone()? }
+                Change::Entity { address: change.address, draft: change.draft.clone() }
             }
             Operation::RemoveEntity(address) => Change::EntityRemoved(*address),
             Operation::PutBlob { id, .. } => Change::Blob(*id),
@@ -309,7 +308,7 @@ fn place_changes(encoded: &EncodedBatch, places: &[(usize, Location)]) -> Vec<Pl
             Operation::RemoveRecord { key, .. } => Change::RecordRemoved(key.clone()),
         };
         // A batch has at most 2^20 operations.
-        Some(Placed { change, location: *location, ordinal: *index as u32 })
+        Placed { change, location: *location, ordinal: *index as u32 }
     };
-    places.iter().filter_map(place).collect()
+    places.iter().map(place).collect()
 }

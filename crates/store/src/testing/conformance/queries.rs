@@ -239,6 +239,7 @@ pub(crate) fn paging_sees_each_row_once_while_rows_come_and_go(open: Open<'_>) -
             for round in 0.. {
                 let page = twin.engine().find(&query)?;
                 seen.extend(page.entities.iter().map(crate::StoredEntity::address));
+                assert!(seen.len() < 100 * CROWD, "by {text}, descending {descending}: the pages never end");
                 let Some(next) = page.next else { break };
                 query.after = Some(next);
                 let mut batch = Batch::new();
@@ -273,6 +274,7 @@ pub(crate) fn a_cursor_survives_as_text(open: Open<'_>) -> Outcome {
         while let Some(next) = twin.engine().find(&query)?.next {
             query.after = Some(next.to_string().parse::<Cursor>()?);
             found += query.limit;
+            assert!(found <= whole.len(), "the pages never end");
         }
         found += twin.engine().find(&query)?.entities.len();
         same("rows", &found, &whole.len())?;

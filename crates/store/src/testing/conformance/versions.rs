@@ -69,7 +69,8 @@ pub(crate) fn a_version_that_changes_what_must_not_change_is_refused(open: Open<
     let store = open();
     let first = |parts: &mut EntityParts| parts.coordinates.adjacency = adjacency(&["n1", "n2"]);
     let address = store.put(plain("a", first))?;
-    let changes: [(&str, fn(&mut EntityParts)); 7] = [
+    type Change = fn(&mut EntityParts);
+    let changes: [(&str, Change); 7] = [
         ("entity_type", |parts| parts.entity_type = name("agent")),
         ("realm", |parts| parts.realm = name("void")),
         ("coordinates.realm", |parts| parts.coordinates.realm = name("void")),
