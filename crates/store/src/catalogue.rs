@@ -184,7 +184,7 @@ impl Catalogue {
         if self.commits.last().is_none_or(|(_, revision)| *revision != row.revision) {
             self.commits.push((number, row.revision));
         }
-        if number as usize % BLOCK_ROWS == 0 {
+        if (number as usize).is_multiple_of(BLOCK_ROWS) {
             self.blocks.push(Block::default());
         }
         let codes = draft.names.map(|name| self.names.code(name));

@@ -24,7 +24,7 @@ impl Selection {
     fn all(rows: usize) -> Self {
         let mut words = Box::new([0; WORDS]);
         words[..rows / 64].fill(u64::MAX);
-        if rows % 64 > 0 {
+        if !rows.is_multiple_of(64) {
             words[rows / 64] = (1 << (rows % 64)) - 1;
         }
         Self { words, rows }

@@ -51,11 +51,14 @@ const CHUNK: usize = 4096;
 /// The log for reading. Finding a segment is two plain loads.
 pub(super) struct Log {
     /// By number, the first is number 1; a missing file leaves a gap.
-    chunks: Box<[OnceLock<Box<[OnceLock<Arc<Segment>>]>>]>,
+    chunks: Places<Places<Arc<Segment>>>,
     pub(super) tail: RwLock<Tail>,
 }
 
-fn places<T>() -> Box<[OnceLock<T>]> {
+/// Places that are filled one by one and never emptied.
+type Places<T> = Box<[OnceLock<T>]>;
+
+fn places<T>() -> Places<T> {
     std::iter::repeat_with(OnceLock::new).take(CHUNK).collect()
 }
 
