@@ -22,6 +22,7 @@ mod table;
 
 use std::process::ExitCode;
 
+/// Batches are made in worker threads and freed in the one that commits.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -13,7 +13,7 @@ use statlas_store::{Batch, Durability, ErrorKind, Expected, Location, Options, R
 use tempfile::TempDir;
 
 /// So small that a few batches fill a file of the log.
-const SEGMENT_BYTES_SMALL: u64 = 4096;
+const SEGMENT_BYTES_SMALL: u64 = 2048;
 const SEGMENT_HEADER_BYTES: u64 = 80;
 
 fn options(segment_bytes: u64) -> Options {
@@ -228,7 +228,7 @@ impl Closed {
         let folder = folder();
         let path = folder.path().join("store");
         let store = open(&path);
-        let stored = crowd(20, 14);
+        let stored = crowd(20, 5);
         for (number, entities) in stored.chunks(2).enumerate() {
             let mut batch = Batch::new();
             for entity in entities {
@@ -249,7 +249,7 @@ impl Closed {
                 (entity, segment, frame)
             })
             .collect();
-        let blobs = (0..7).map(|number: usize| {
+        let blobs = (0..3).map(|number: usize| {
             let bytes = format!("blob {number}").into_bytes();
             let (segment, frame) = frame(&segments, &BlobId::of(&bytes).0);
             (bytes, segment, frame)

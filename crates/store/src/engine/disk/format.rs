@@ -404,3 +404,93 @@ pub(super) fn write_frame(out: &mut Vec<u8>, label: Label, key: &[&[u8]], payloa
     let crc = crc32c::crc32c(&out[start + 4..]);
     out[start..start + 4].copy_from_slice(&crc.to_le_bytes());
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn commit_payload() -> CommitPayload {
+        CommitPayload {
+            revision: 7,
+            frames: 2,
+            batch_bytes: 112,
+            frames_crc: 0x1234_5678,
+            synced: Location::new(3, 80),
+            chain: [0xab; 32],
+        }
+    }
+
+    #[test]
+    fn headers_have_the_bytes_that_the_format_promises() {
+        let store = StoreHeader { store_id: [1; 16] }.encode();
+        assert_eq!(&store[..16], b"STATLAS\0\x01\0\0\0\0\0\0\0");
+        assert_eq!(store[16..32], [1; 16]);
+        assert_eq!(StoreHeader::decode(&store, "here").expect("a header"), StoreHeader { store_id: [1; 16] });
+        let header = SegmentHeader { number: 2, store_id: [1; 16], first_revision: 9, chain: [3; 32] };
+        let bytes = header.encode();
+        assert_eq!(&bytes[..16], b"STATSEG\0\x01\0\0\0\x02\0\0\0");
+        assert_eq!(bytes[32..40], 9_u64.to_le_bytes());
+        assert_eq!(SegmentHeader::decode(&bytes), Ok(header));
+    }
+
+    #[test]
+    fn a_newer_store_is_told_apart_from_a_damaged_one_and_from_none() {
+        let mut newer = StoreHeader { store_id: [1; 16] }.encode();
+        newer[8] = 2;
+        let kind = |bytes: &[u8]| StoreHeader::decode(bytes, "here").expect_err("refused").kind();
+        assert_eq!(kind(&newer), ErrorKind::NewerFormat);
+        let mut damaged = StoreHeader { store_id: [1; 16] }.encode();
+        damaged[20] ^= 1;
+        assert_eq!(kind(&damaged), ErrorKind::Corrupt);
+        assert_eq!(kind(b"something else that is no store at all"), ErrorKind::NotAStore);
+        assert_eq!(kind(b""), ErrorKind::NotAStore);
+    }
+
+    #[test]
+    fn a_frame_has_the_bytes_that_the_format_promises() {
+        let mut out = vec![9; 8];
+        let label = Label { kind: Kind::Record, flags: 0, ordinal: 5 };
+        write_frame(&mut out, label, &[&1_u16.to_le_bytes(), b"c", b"key"], &[b"value"]);
+        let frame = &out[8..];
+        assert_eq!(frame.len(), 32);
+        assert_eq!(frame[4..16], [5, 0, 0, 0, 18, 0, 6, 0, 5, 0, 0, 0]);
+        assert_eq!(&frame[16..], b"\x01\0ckeyvalue\0\0\0\0\0");
+        assert_eq!(frame[..4], crc32c::crc32c(&frame[4..]).to_le_bytes());
+        let decoded = Frame::decode(frame).expect("a frame");
+        assert_eq!(decoded.payload(), b"value");
+        assert_eq!(decoded.record_key(), RecordKey::new("c", "key").ok());
+    }
+
+    #[test]
+    fn a_commit_frame_round_trips_and_has_80_bytes() {
+        let mut out = Vec::new();
+        let label = Label { kind: Kind::Commit, flags: 0, ordinal: 0 };
+        write_frame(&mut out, label, &[], &[&commit_payload().encode()]);
+        assert_eq!(out.len(), COMMIT_FRAME_BYTES);
+        assert_eq!(Frame::decode(&out).expect("a frame").commit(), commit_payload());
+    }
+
+    #[test]
+    fn no_flipped_bit_of_a_frame_goes_unnoticed() {
+        let mut out = Vec::new();
+        write_frame(&mut out, Label { kind: Kind::Blob, flags: 0, ordinal: 0 }, &[&[7; 32]], &[b"content"]);
+        for bit in 0..out.len() * 8 {
+            let mut damaged = out.clone();
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            assert!(Frame::decode(&damaged).is_err(), "bit {bit}");
+        }
+        for len in 0..out.len() {
+            assert!(Frame::decode(&out[..len]).is_err(), "length {len}");
+        }
+    }
+
+    #[test]
+    fn locations_sort_like_the_log_and_remember_how_much_to_fetch() {
+        let place = Location::of_frame(3, 4096, 400);
+        assert_eq!((place.segment(), place.offset(), place.bytes_to_fetch()), (3, 4096, 448));
+        let large = Location::of_frame(3, 4096, 1 << 20);
+        assert_eq!((large.offset(), large.bytes_to_fetch()), (4096, 0));
+        assert!(Location::new(3, 4096) <= place && place < Location::new(3, 4104));
+        assert!(place < Location::new(4, 80));
+    }
+}
