@@ -168,15 +168,22 @@ fn write_hundred_millionths(value: f64, out: &mut Vec<u8>) -> bool {
     let mut buffer = [0; 20];
     out.extend_from_slice(ascii_digits(units / SCALE as u64, &mut buffer));
     out.push(b'.');
-    let mut decimals = units % SCALE as u64;
+    // Below 1e8, so it fits.
+    let decimals = (units % SCALE as u64) as u32;
     let mut places = [b'0'; COORDINATE_DECIMALS];
-    for place in places.iter_mut().rev() {
-        *place = b'0' + (decimals % 10) as u8;
-        decimals /= 10;
+    for (pair, divisor) in places.chunks_exact_mut(2).zip([1_000_000, 10_000, 100, 1]) {
+        pair.copy_from_slice(&two_digits(decimals / divisor % 100));
     }
     let len = places.iter().rposition(|digit| *digit != b'0').map_or(1, |last| last + 1);
     out.extend_from_slice(&places[..len]);
     true
+}
+
+/// The two decimal digits of a number below 100.
+#[inline]
+pub(crate) fn two_digits(value: u32) -> [u8; 2] {
+    // Division by a constant is a multiplication; both digits are below 10.
+    [b'0' + (value / 10) as u8, b'0' + (value % 10) as u8]
 }
 
 /// The decimal digits of `value`, at least one.

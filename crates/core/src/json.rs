@@ -163,8 +163,7 @@ impl<'a> Reader<'a> {
     pub(crate) fn string(&mut self) -> Result<Cow<'a, str>> {
         self.expect(b'"', "a string")?;
         let start = self.at;
-        let special = self.bytes()[start..].iter().position(|byte| matches!(byte, b'"' | b'\\' | ..0x20));
-        self.at = special.map_or(self.text.len(), |len| start + len);
+        self.at = start + plain_len(&self.bytes()[start..]);
         match self.bytes().get(self.at) {
             Some(b'"') => {
                 self.at += 1;
@@ -336,6 +335,30 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// How many bytes come before the first quote, backslash or control character; eight are looked at at once.
+#[inline]
+fn plain_len(bytes: &[u8]) -> usize {
+    const ONES: u64 = u64::MAX / 255;
+    const HIGHS: u64 = ONES << 7;
+    let mut len = 0;
+    while let Some(word) = bytes.get(len..).and_then(<[u8]>::first_chunk) {
+        let word = u64::from_le_bytes(*word);
+        // A byte is zero if and only if subtracting one borrows into a high bit that was not set, as far as
+        // the lowest such byte is concerned; the others may be marked for its sake.
+        let zero_bytes = |word: u64| word.wrapping_sub(ONES) & !word & HIGHS;
+        let control = word.wrapping_sub(ONES * 0x20) & !word & HIGHS;
+        let special = control
+            | zero_bytes(word ^ (ONES * u64::from(b'"')))
+            | zero_bytes(word ^ (ONES * u64::from(b'\\')));
+        if special != 0 {
+            return len + special.trailing_zeros() as usize / 8;
+        }
+        len += 8;
+    }
+    let rest = bytes.get(len..).unwrap_or_default();
+    len + rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | ..0x20)).unwrap_or(rest.len())
+}
+
 #[cold]
 pub(crate) fn too_deep(offset: usize) -> EntityError {
     let found = format!("more than {STATE_DEPTH_MAX} levels");
@@ -347,4 +370,25 @@ pub(crate) fn too_deep(offset: usize) -> EntityError {
 pub(crate) fn duplicate_key(key: &str, offset: usize) -> EntityError {
     let found = format!("{key:?} twice");
     EntityError::new(EntityErrorKind::Duplicate, "", found, "each key once").at(offset)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::plain_len;
+
+    #[test]
+    fn the_first_special_byte_is_found_wherever_it_stands() {
+        for special in (0..=255_u8).filter(|byte| matches!(byte, b'"' | b'\\' | ..0x20)) {
+            for at in 0..20 {
+                for filler in [b' ', b'!', b'#', b'[', b']', 0x7f, 0x80, 0x9f, 0xa2, 0xff] {
+                    let mut bytes = [filler; 24];
+                    assert_eq!(plain_len(&bytes), 24);
+                    bytes[at] = special;
+                    assert_eq!(plain_len(&bytes), at, "{special} after {filler}");
+                    bytes[at + 1] = b'"';
+                    assert_eq!(plain_len(&bytes), at, "{special} after {filler}");
+                }
+            }
+        }
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::float::two_digits;
 use crate::{EntityError, EntityErrorKind};
 
 /// Milliseconds since 1970-01-01T00:00:00Z, between the years 1 and 9999.
@@ -43,15 +44,23 @@ impl Timestamp {
     #[must_use]
     pub fn to_ascii(self) -> [u8; 24] {
         let (year, month, day) = civil_from_days(self.0.div_euclid(MS_PER_DAY));
-        let ms = self.0.rem_euclid(MS_PER_DAY);
+        // A day has fewer milliseconds than 32 bits count, and a year fewer digits than that.
+        let (ms, year) = (self.0.rem_euclid(MS_PER_DAY) as u32, year as u32);
         let mut text = *b"0000-00-00T00:00:00.000Z";
-        put_digits(&mut text[0..4], year);
-        put_digits(&mut text[5..7], month);
-        put_digits(&mut text[8..10], day);
-        put_digits(&mut text[11..13], ms / 3_600_000);
-        put_digits(&mut text[14..16], ms / 60_000 % 60);
-        put_digits(&mut text[17..19], ms / 1000 % 60);
-        put_digits(&mut text[20..23], ms % 1000);
+        let pairs = [
+            (0, year / 100),
+            (2, year % 100),
+            (5, month as u32),
+            (8, day as u32),
+            (11, ms / 3_600_000),
+            (14, ms / 60_000 % 60),
+            (17, ms / 1000 % 60),
+            (20, ms % 1000 / 10),
+        ];
+        for (at, value) in pairs {
+            text[at..at + 2].copy_from_slice(&two_digits(value));
+        }
+        text[22] = b'0' + (ms % 10) as u8;
         text
     }
 }
@@ -102,14 +111,6 @@ fn fraction(text: &[u8]) -> Option<(i64, &[u8])> {
 
 fn digits(text: &[u8]) -> Option<i64> {
     text.iter().try_fold(0, |value, byte| byte.is_ascii_digit().then(|| value * 10 + i64::from(byte - b'0')))
-}
-
-fn put_digits(target: &mut [u8], mut value: i64) {
-    for digit in target.iter_mut().rev() {
-        // A remainder of 10 always fits a byte.
-        *digit = b'0' + (value % 10) as u8;
-        value /= 10;
-    }
 }
 
 const fn is_leap(year: i64) -> bool {
