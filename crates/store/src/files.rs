@@ -219,22 +219,67 @@ impl<'a> Storing<'a> {
 
 #[cfg(test)]
 mod tests {
+    use statlas_core::BlobId;
+
+    use super::manifest::parse;
     use super::{Chunker, Files};
     use crate::engine::memory::MemoryEngine;
-    use crate::{Durability, Engine, ErrorKind};
+    use crate::{Batch, BlobForm, Durability, Engine, ErrorKind};
 
     #[test]
     fn a_file_of_too_many_chunks_is_refused_and_leaves_no_manifest() {
         let engine = MemoryEngine::new();
         let files = Files::new(&engine, Durability::Synced);
         let content = vec![7; 10 << 20];
-        let mut rest = &content[..];
-        let error = files.put_chunked(Chunker::new(Vec::new(), &mut rest), 9).expect_err("ten chunks");
+        let put =
+            |chunks_max: usize| files.put_chunked(Chunker::new(Vec::new(), &mut &content[..]), chunks_max);
+        let error = put(9).expect_err("ten chunks");
         assert_eq!(error.kind(), ErrorKind::Invalid);
         assert_eq!(error.to_string(), "file: found more than 9 chunks; allowed: at most 9");
         assert_eq!(engine.stats().blobs, 0);
-        let stored =
-            files.put_chunked(Chunker::new(Vec::new(), &mut &content[..]), 10).expect("ten are allowed");
+        let stored = put(10).expect("ten are allowed");
         assert_eq!((stored.bytes, stored.bytes_new), (10 << 20, 1 << 20));
+    }
+
+    /// Puts other bytes in the place of a blob, as no caller outside can.
+    fn replace(engine: &dyn Engine, id: BlobId, form: BlobForm, bytes: Vec<u8>) {
+        for bytes in [None, Some(bytes)] {
+            let mut batch = Batch::new();
+            match bytes {
+                None => batch.remove_blob(id),
+                Some(bytes) => batch.push_blob(id, form, bytes),
+            }
+            engine.commit(batch, Durability::Synced).expect("nothing is expected of blobs");
+        }
+    }
+
+    #[test]
+    fn no_byte_is_returned_that_does_not_have_its_sha256() {
+        let engine = MemoryEngine::new();
+        let files = Files::new(&engine, Durability::Synced);
+        let small = files.put(&mut &b"small"[..]).expect("it can be stored").id;
+        let content: Vec<u8> = (0..700_000_u32).flat_map(|n| n.wrapping_mul(n).to_le_bytes()).collect();
+        let large = files.put(&mut &content[..]).expect("it can be stored").id;
+        let manifest = engine.blob(&large).expect("it is sound").expect("it is there").bytes;
+        let chunk = parse(&large, &manifest).expect("it is sound")[1].id;
+        let bytes = engine.blob(&chunk).expect("it is sound").expect("it is there").bytes;
+        let (mut flipped, mut missummed) = (bytes.clone(), manifest.clone());
+        flipped[1000] ^= 1;
+        missummed[8] ^= 1;
+        for (file, id, form, wrong, sound) in [
+            (small, small, BlobForm::Whole, b"smell".to_vec(), b"small".to_vec()),
+            (large, chunk, BlobForm::Whole, flipped, bytes.clone()),
+            (large, chunk, BlobForm::Whole, bytes[1..].to_vec(), bytes.clone()),
+            (large, chunk, BlobForm::Manifest, manifest.clone(), bytes),
+            (large, large, BlobForm::Manifest, missummed, manifest),
+        ] {
+            let was = engine.blob(&id).expect("it is sound").expect("it is there").form;
+            replace(&engine, id, form, wrong);
+            let error = files.read_range(&file, 0, usize::MAX).expect_err("it was changed");
+            assert_eq!(error.kind(), ErrorKind::Corrupt);
+            assert!(error.to_string().starts_with(&format!("file {file}: ")), "{error}");
+            replace(&engine, id, was, sound);
+            assert!(files.read_range(&file, 0, usize::MAX).expect("it is sound again").is_some());
+        }
     }
 }

@@ -187,13 +187,16 @@ fn retain_units<T: Copy + PartialOrd + TryFrom<i64> + Bounded>(
     column: &[T],
     interval: Interval<f64>,
 ) {
-    let min = interval.min.map(|min| {
-        let nearest = units(min);
-        if from_units(nearest) < min { nearest + 1 } else { nearest }
+    // An end beyond every coordinate, or none at all like NaN, becomes one that no row passes.
+    let min = interval.min.map(|min| match units(min) {
+        nearest if from_units(nearest) >= min => nearest,
+        nearest if from_units(nearest) < min => nearest.saturating_add(1),
+        _ => i64::MAX,
     });
-    let max = interval.max.map(|max| {
-        let nearest = units(max);
-        if from_units(nearest) > max { nearest - 1 } else { nearest }
+    let max = interval.max.map(|max| match units(max) {
+        nearest if from_units(nearest) <= max => nearest,
+        nearest if from_units(nearest) > max => nearest.saturating_sub(1),
+        _ => i64::MIN,
     });
     let clamp = |units: i64| T::try_from(units.clamp(T::LEAST, T::GREATEST)).ok();
     retain_within(selection, column, Interval { min: min.and_then(clamp), max: max.and_then(clamp) });

@@ -195,8 +195,12 @@ impl DiskEngine {
 /// Makes the directory, or finds out that it is none of ours.
 fn prepare_directory(path: &Path, place: &str, create: bool) -> Result<()> {
     let failed = |error| Error::io(format!("{place}: opening the store failed"), error);
-    if path.join(HEADER_NAME).try_exists().map_err(failed)? {
-        return Ok(());
+    match path.join(HEADER_NAME).try_exists() {
+        Ok(true) => return Ok(()),
+        Ok(false) => {}
+        // What that means is told below.
+        Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => {}
+        Err(error) => return Err(failed(error)),
     }
     let not_a_store = |what: &str| Err(Error::new(ErrorKind::NotAStore, format!("{place}: {what}")));
     match std::fs::read_dir(path) {

@@ -29,7 +29,7 @@ pub struct ModelOptions {
 
 impl ModelOptions {
     /// What `STATLAS_SEED`, `STATLAS_STEPS` and `STATLAS_RUNS` say; without them a new seed, 400 steps and
-    /// 4 runs. The store is not opened again.
+    /// 10 runs. The store is not opened again.
     ///
     /// # Panics
     ///
@@ -41,7 +41,7 @@ impl ModelOptions {
             Some(text.parse::<u64>().unwrap_or_else(|_| panic!("{name}: found {text:?}; allowed: a number")))
         };
         Self {
-            runs: number("STATLAS_RUNS").map_or(4, |runs| u32::try_from(runs).unwrap_or(u32::MAX)),
+            runs: number("STATLAS_RUNS").map_or(10, |runs| u32::try_from(runs).unwrap_or(u32::MAX)),
             steps: number("STATLAS_STEPS").map_or(400, |steps| usize::try_from(steps).unwrap_or(usize::MAX)),
             seed: number("STATLAS_SEED").unwrap_or_else(|| RandomState::new().hash_one(())),
             reopens: false,

@@ -13,7 +13,7 @@ use super::format::{Kind, Location, SEGMENT_HEADER_BYTES, SegmentHeader};
 use super::log::{Log, Segment};
 use super::scan::{Change, Damage, Depth, Placed, ScannedBatch, ScannedSegment, scan};
 use super::storage::Storage;
-use super::tables::Tables;
+use super::tables::{AppliedBatch, Tables};
 use super::writer::SEGMENT_ROOM_BYTES;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -262,7 +262,7 @@ impl Recovery {
 
     fn apply(&mut self, revision: u64, changes: &[Placed], neighbours: &[u64]) -> Result<()> {
         self.revision = self.revision.max(revision);
-        self.tables.apply(&self.log, revision, changes, neighbours)
+        self.tables.apply(&self.log, &AppliedBatch { revision, changes, neighbours }, || ())
     }
 
     fn report(&mut self, place: &Damage) {

@@ -34,6 +34,14 @@ pub(super) struct Inner {
     pub(super) damaged: HashMap<[u8; 32], Location>,
 }
 
+/// The changes of a batch in their order, and the neighbours of its rows.
+#[derive(Clone, Copy)]
+pub(super) struct AppliedBatch<'a> {
+    pub(super) revision: u64,
+    pub(super) changes: &'a [Placed],
+    pub(super) neighbours: &'a [u64],
+}
+
 #[derive(Debug, Clone, Copy)]
 pub(super) struct RecordPlace {
     pub(super) location: Location,
@@ -62,14 +70,9 @@ impl Tables {
         }
     }
 
-    /// Makes the changes of a batch visible, in their order; `neighbours` are those of its rows.
-    pub(super) fn apply(
-        &self,
-        log: &Log,
-        revision: u64,
-        changes: &[Placed],
-        neighbours: &[u64],
-    ) -> Result<()> {
+    /// Makes a batch visible; `publish` is called when all of it is in place, before anybody can see it.
+    pub(super) fn apply(&self, log: &Log, batch: &AppliedBatch<'_>, publish: impl FnOnce()) -> Result<()> {
+        let AppliedBatch { revision, changes, neighbours } = *batch;
         // A batch becomes visible to queries in one step, so the lock is held for all of it.
         let mut inner = self.inner.write();
         for chunk in changes.chunks(TOUCHED) {
@@ -78,6 +81,8 @@ impl Tables {
                 self.apply_one(log, &mut inner, revision, placed, neighbours)?;
             }
         }
+        // Who sees anything of the batch from here on sees all of it.
+        publish();
         Ok(())
     }
 

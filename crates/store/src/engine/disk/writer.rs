@@ -17,6 +17,7 @@ use super::format::{
 };
 use super::log::Segment;
 use super::scan::{Change, Placed, next_chain};
+use super::tables::AppliedBatch;
 use crate::batch::{Batch, Operation};
 use crate::engine::{Commit, Durability};
 use crate::error::{Error, ErrorKind, Result};
@@ -59,6 +60,8 @@ struct Judged {
 struct Appended {
     commit: Commit,
     changes: Vec<Placed>,
+    /// The location behind the commit frame.
+    end: u64,
 }
 
 impl DiskEngine {
@@ -107,9 +110,6 @@ impl DiskEngine {
                 (Ok(()), Err(error)) => Err(error),
             };
             *request.answer.lock() = Some(answer);
-        }
-        if stored.is_ok() {
-            self.published.store(Location::new(writer.segment.number, writer.end).0, Ordering::Release);
         }
     }
 
@@ -164,7 +164,8 @@ impl DiskEngine {
         writer.end = base + tail.bytes.len() as u64;
         drop(tail);
         let changes = place_changes(encoded, &places);
-        Ok(Appended { commit, changes })
+        let end = Location::new(number, writer.end).0;
+        Ok(Appended { commit, changes, end })
     }
 
     /// Brings everything up to a level of durability.
@@ -252,19 +253,23 @@ impl DiskEngine {
 
     /// Makes a batch visible that has reached its level.
     fn publish(&self, appended: Appended, request: &Request) -> Result<Commit> {
-        let Appended { commit, changes } = appended;
+        let Appended { commit, changes, end } = appended;
         if changes.is_empty() {
             return Ok(commit);
         }
         let encoded = request.encoded.lock();
         let neighbours = encoded.as_ref().map_or(&[][..], |encoded| encoded.batch.neighbours());
-        if let Err(error) = self.tables.apply(&self.log, commit.revision, &changes, neighbours) {
+        let batch = AppliedBatch { revision: commit.revision, changes: &changes, neighbours };
+        let publish = || {
+            self.published.store(end, Ordering::Release);
+            self.revision.store(commit.revision, Ordering::Release);
+        };
+        if let Err(error) = self.tables.apply(&self.log, &batch, publish) {
             // It is in the log, but not visible as a whole: only opening the store again mends that.
             let message = format!("making revision {} visible failed: {error}", commit.revision);
             self.poisoned.lock().get_or_insert_with(|| message.clone());
             return Err(Error::new(error.kind(), message));
         }
-        self.revision.store(commit.revision, Ordering::Release);
         Ok(commit)
     }
 
