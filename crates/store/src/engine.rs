@@ -55,7 +55,8 @@ pub struct StoredEntity {
     /// The bytes as they were read, the canonical text among them.
     pub(crate) bytes: Vec<u8>,
     pub(crate) canonical: Range<usize>,
-    pub(crate) token: Option<Token>,
+    /// Few have one, and it would be most of what is moved around.
+    pub(crate) token: Option<Box<Token>>,
     pub(crate) blob: Option<BlobId>,
 }
 
@@ -75,7 +76,7 @@ impl StoredEntity {
     /// The attached token.
     #[must_use]
     pub fn token(&self) -> Option<&Token> {
-        self.token.as_ref()
+        self.token.as_deref()
     }
 
     /// The attached file.
@@ -108,7 +109,7 @@ impl StoredEntity {
             ));
         }
         let entity = Entity::from_canonical(self.canonical()).map_err(|error| self.corrupt(&error))?;
-        Ok(entity.with_attachments(self.token, self.blob))
+        Ok(entity.with_attachments(self.token.as_deref().copied(), self.blob))
     }
 
     fn corrupt(&self, error: &statlas_core::EntityError) -> Error {

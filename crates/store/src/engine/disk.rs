@@ -317,23 +317,20 @@ impl Engine for DiskEngine {
         self.check_open()?;
         let published = self.published.load(Ordering::Acquire);
         let index = &self.tables.entities;
+        let (mut places, mut buffer) = (Vec::with_capacity(READ_TOGETHER), Vec::new());
         let mut found = Vec::with_capacity(addresses.len());
         for group in addresses.chunks(READ_TOGETHER) {
             index.touch(group.iter().map(|address| key_of(&address.0)));
-            let mut frames = Vec::with_capacity(group.len());
-            for address in group {
-                let place =
-                    index.find(key_of(&address.0), |place| (place < published).then_some(Location(place)));
-                let mut frame = Vec::new();
-                if let Some(place) = place {
-                    self.log.copy(place, &mut frame)?;
-                }
-                frames.push(place.map(|place| (place, frame)));
-            }
-            for (address, frame) in group.iter().zip(frames) {
-                found.push(match frame {
-                    Some((place, mut frame)) if Frame::decode(&frame).is_ok_and(|f| f.key() == address.0) => {
-                        Some(stored_entity(place, &mut frame)?)
+            let place = |address: &Address| {
+                index.find(key_of(&address.0), |place| (place < published).then_some(Location(place)))
+            };
+            places.clear();
+            places.extend(group.iter().map(place));
+            places.iter().flatten().for_each(|place| self.log.touch(*place));
+            for (address, place) in group.iter().zip(&places) {
+                found.push(match place {
+                    Some(place) if self.log.read(*place, &mut buffer).is_ok_and(|f| f.key() == address.0) => {
+                        Some(stored_entity(*place, &mut buffer)?)
                     }
                     // Absent, damaged, or behind another address that begins with the same eight bytes.
                     _ => Engine::entity(self, address)?,

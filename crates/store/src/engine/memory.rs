@@ -88,7 +88,7 @@ impl Held {
         match operation {
             Operation::PutEntity(change) => {
                 let (address, canonical) = (change.address, 0..change.canonical.len());
-                let (bytes, token, blob) = (change.canonical, change.token, change.blob);
+                let (bytes, token, blob) = (change.canonical, change.token.map(Box::new), change.blob);
                 self.entities.push(StoredEntity { address, bytes, canonical, token, blob });
                 let location = self.entities.len() as u64;
                 self.addresses.insert(address, location);

@@ -265,7 +265,7 @@ impl Engine for Broken {
     }
 
     fn has_blob(&self, id: &BlobId) -> Result<bool> {
-        let taken = self.has(Fault::LooksAtEightBytesOfAnAddress) && id.0[0] % 2 == 0;
+        let taken = self.has(Fault::LooksAtEightBytesOfAnAddress) && id.0[0].is_multiple_of(2);
         Ok(taken || self.inner.has_blob(id)?)
     }
 

@@ -103,6 +103,7 @@ impl Model {
             check_new_version(head, &change.head).map_err(|_| ErrorKind::Mutability)?;
         }
         let EntityChange { address, canonical: bytes, token, blob, .. } = change.clone();
+        let token = token.map(Box::new);
         let (canonical, head) = (0..bytes.len(), EntityHead::clone(&change.head));
         self.rows.push(Row { entity: StoredEntity { address, bytes, canonical, token, blob }, head });
         commit.entities_new += 1;

@@ -182,7 +182,7 @@ pub(super) fn same<T: PartialEq + Debug>(what: &str, found: &T, expected: &T) ->
 fn alike(found: &StoredEntity, expected: &StoredEntity) -> bool {
     found.address == expected.address
         && found.canonical() == expected.canonical()
-        && (found.token, found.blob) == (expected.token, expected.blob)
+        && (&found.token, found.blob) == (&expected.token, expected.blob)
 }
 
 /// As [`same`], without printing the entities byte by byte.

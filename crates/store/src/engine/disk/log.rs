@@ -107,6 +107,15 @@ impl Log {
         Ok(buffer.try_into().unwrap_or_default())
     }
 
+    /// Brings the frame at a location into the cache, if it is written and not too large.
+    pub(super) fn touch(&self, location: Location) {
+        if let Ok(segment) = self.segment(location) {
+            let rest = segment.written().saturating_sub(location.offset());
+            let bytes = location.bytes_to_fetch().min(rest as usize);
+            segment.map.touch(location.offset() as usize, bytes);
+        }
+    }
+
     /// Copies at least the frame at a location into `buffer`, unverified.
     #[inline]
     pub(super) fn copy(&self, location: Location, buffer: &mut Vec<u8>) -> Result<()> {

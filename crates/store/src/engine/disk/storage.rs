@@ -39,6 +39,8 @@ pub(crate) trait StorageFile: Send + Sync {
 pub(crate) trait Mapping: Send + Sync {
     /// Puts `bytes` bytes from `offset` on into `buffer`, in place of what it held.
     fn read(&self, offset: usize, bytes: usize, buffer: &mut Vec<u8>);
+    /// Brings `bytes` bytes from `offset` on into the cache.
+    fn touch(&self, offset: usize, bytes: usize);
 }
 
 /// A directory of the file system.
@@ -157,6 +159,15 @@ impl Mapping for Mapped {
         unsafe {
             std::ptr::copy_nonoverlapping(self.0.as_ptr().add(offset), buffer.as_mut_ptr(), bytes);
             buffer.set_len(bytes);
+        }
+    }
+
+    fn touch(&self, offset: usize, bytes: usize) {
+        const LINE_BYTES: usize = 64;
+        let end = offset.saturating_add(bytes).min(self.0.len());
+        for at in (offset..end).step_by(LINE_BYTES) {
+            // SAFETY: the byte lies inside the mapping, as `end` does, and is read as for `read` above.
+            unsafe { self.0.as_ptr().add(at).read_volatile() };
         }
     }
 }

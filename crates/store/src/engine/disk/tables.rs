@@ -213,7 +213,7 @@ pub(super) fn stored_entity(location: Location, buffer: &mut Vec<u8>) -> Result<
     let (frame, parts) = frame
         .and_then(|frame| Some((frame, frame.entity_parts()?)))
         .ok_or_else(|| corrupt(location, "the frame holds no entity"))?;
-    let (address, token, blob) = (Address(frame.sha256()), parts.token, parts.blob);
+    let (address, token, blob) = (Address(frame.sha256()), parts.token.map(Box::new), parts.blob);
     let end = FRAME_HEADER_BYTES + frame.header.key_bytes + frame.header.payload_bytes;
     let canonical = end - parts.canonical.len()..end;
     Ok(StoredEntity { address, bytes: std::mem::take(buffer), canonical, token, blob })
