@@ -68,7 +68,6 @@ fn clippy() -> Result<()> {
 }
 
 fn docs() -> Result<()> {
-    let mut command =
-        cargo(["doc", "--workspace", "--all-features", "--no-deps", "--document-private-items"]);
+    let mut command = cargo(["doc", "--workspace", "--all-features", "--no-deps"]);
     run_command(command.env("RUSTDOCFLAGS", "-D warnings"))
 }

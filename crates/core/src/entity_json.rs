@@ -257,6 +257,14 @@ fn float(reader: &mut Reader<'_>, field: &'static str) -> Result<f64> {
         b'-' | b'0'..=b'9' => {
             let number = reader.number()?;
             match number.text.parse::<f64>() {
+                Ok(value) if value.is_infinite() => {
+                    return Err(EntityError::new(
+                        EntityErrorKind::Range,
+                        field,
+                        number.text,
+                        "a smaller number",
+                    ));
+                }
                 // An integer has no negative zero.
                 Ok(value) if !number.is_float => return Ok(value + 0.0),
                 Ok(value) => return Ok(value),

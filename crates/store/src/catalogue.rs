@@ -170,17 +170,10 @@ impl Catalogue {
         if self.rows == NO_ROW - 1 {
             return Err(Error::new(ErrorKind::Invalid, "the store is full: it holds 4,294,967,294 entities"));
         }
-        let previous = self.newest_row(draft.id_hash, is_same)?;
+        let newest = self.newest_row(draft.id_hash, is_same)?;
+        let head_before = newest.and_then(|newest| self.live_from(newest));
         let number = self.rows;
-        let value = u64::from(number) + 1;
-        match previous {
-            Some(previous) => self.ids.replace(draft.id_hash, u64::from(previous) + 1, value),
-            None => self.ids.insert(draft.id_hash, value),
-        }
-        match previous.and_then(|row| self.live_from(row)) {
-            Some(row) => self.set_superseded(row, true),
-            None => self.ids_live += 1,
-        }
+        let (newest, previous) = self.link(draft.id_hash, newest, row);
         if self.commits.last().is_none_or(|(_, revision)| *revision != row.revision) {
             self.commits.push((number, row.revision));
         }
@@ -192,7 +185,35 @@ impl Catalogue {
         block.push(draft, &neighbours[draft.neighbours.clone()], codes, row, previous.unwrap_or(NO_ROW));
         self.rows += 1;
         self.live += 1;
+        self.ids_live += u64::from(head_before.is_none());
+        let head = self.live_from(newest).unwrap_or(number);
+        for row in head_before.into_iter().chain([number]) {
+            self.set_superseded(row, row != head);
+        }
         Ok(())
+    }
+
+    /// Puts the next row into the chain of its id, and returns the newest row then and the one before the
+    /// next row. A version that replaces a damaged one takes its place; any other is the newest.
+    fn link(&mut self, id_hash: u64, newest: Option<u32>, row: Row) -> (u32, Option<u32>) {
+        let (number, value) = (self.rows, u64::from(self.rows) + 1);
+        let age = row.mended.unwrap_or(row.location);
+        let newer = |newest| self.chain(newest).take_while(|row| self.location(*row) > age).last();
+        match (newest, newest.and_then(newer)) {
+            (Some(newest), Some(newer)) => {
+                let (block, at) = self.block_mut(newer);
+                let previous = std::mem::replace(&mut block.previous[at], number);
+                (newest, Some(previous).filter(|row| *row != NO_ROW))
+            }
+            (Some(newest), None) => {
+                self.ids.replace(id_hash, u64::from(newest) + 1, value);
+                (number, Some(newest))
+            }
+            (None, _) => {
+                self.ids.insert(id_hash, value);
+                (number, None)
+            }
+        }
     }
 
     /// Marks the row of a removed entity.

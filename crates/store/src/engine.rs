@@ -284,7 +284,8 @@ pub trait Engine: Send + Sync {
     /// [`ErrorKind::Corrupt`] if its bytes are damaged.
     fn blob(&self, id: &BlobId) -> Result<Option<StoredBlob>>;
 
-    /// Whether a blob or a chunk is stored, without reading it.
+    /// Whether a blob or a chunk is stored, without reading it. One that is known to be damaged is not, so
+    /// that storing it again mends it.
     ///
     /// # Errors
     ///

@@ -263,15 +263,19 @@ mod tests {
         let manifest = engine.blob(&large).expect("it is sound").expect("it is there").bytes;
         let chunk = parse(&large, &manifest).expect("it is sound")[1].id;
         let bytes = engine.blob(&chunk).expect("it is sound").expect("it is there").bytes;
-        let (mut flipped, mut missummed) = (bytes.clone(), manifest.clone());
+        let (mut flipped, mut missummed, mut shifted) = (bytes.clone(), manifest.clone(), manifest.clone());
         flipped[1000] ^= 1;
         missummed[8] ^= 1;
+        // The lengths of the first two chunks, so that their sum stays.
+        shifted[52] ^= 1;
+        shifted[88] = if shifted[52] > manifest[52] { manifest[88] - 1 } else { manifest[88] + 1 };
         for (file, id, form, wrong, sound) in [
             (small, small, BlobForm::Whole, b"smell".to_vec(), b"small".to_vec()),
             (large, chunk, BlobForm::Whole, flipped, bytes.clone()),
             (large, chunk, BlobForm::Whole, bytes[1..].to_vec(), bytes.clone()),
             (large, chunk, BlobForm::Manifest, manifest.clone(), bytes),
-            (large, large, BlobForm::Manifest, missummed, manifest),
+            (large, large, BlobForm::Manifest, missummed, manifest.clone()),
+            (large, large, BlobForm::Manifest, shifted, manifest),
         ] {
             let was = engine.blob(&id).expect("it is sound").expect("it is there").form;
             replace(&engine, id, form, wrong);

@@ -18,6 +18,10 @@ use crate::error::{Error, ErrorKind, Result};
 pub(crate) trait Holdings {
     fn entity(&self, address: &Address) -> Result<Option<StoredEntity>>;
     fn has_entity(&self, address: &Address) -> Result<bool>;
+    /// Whether an entity was stored once and its bytes are damaged.
+    fn is_damaged(&self, _address: &Address) -> bool {
+        false
+    }
     /// The addresses of an id in the order of their commits.
     fn versions(&self, id: &str) -> Result<Vec<Address>>;
     /// The last of the addresses of an id.
@@ -187,15 +191,39 @@ impl Judge<'_> {
 
     fn put_entity(&mut self, change: &EntityChange) -> Result<bool> {
         if self.has_entity(&change.address)? {
+            self.check_attachments(change)?;
             self.plan.commit.entities_present += 1;
             return Ok(false);
         }
-        if let Some(head) = self.head(&change.head.id)? {
+        // One that is stored again in the place of its damaged self was judged when it was new.
+        if !self.holdings.is_damaged(&change.address)
+            && let Some(head) = self.head(&change.head.id)?
+        {
             check_new_version(&head, &change.head)?;
         }
         self.above.add_version(change.address, Arc::clone(&change.head));
         self.plan.commit.entities_new += 1;
         Ok(true)
+    }
+
+    /// An entity never changes, and neither does what is attached to it.
+    fn check_attachments(&self, change: &EntityChange) -> Result<()> {
+        if (change.token.is_none() && change.blob.is_none()) || self.overlaid(&change.address).is_some() {
+            return Ok(());
+        }
+        let Some(stored) = self.holdings.entity(&change.address)? else { return Ok(()) };
+        let differs = |given: bool, same: bool| given && !same;
+        if differs(change.token.is_some(), change.token.as_ref() == stored.token())
+            || differs(change.blob.is_some(), change.blob == stored.blob())
+        {
+            let message = format!(
+                "entity {}: it is stored already with another token or file attached; remove it first, or store a \
+                 new version",
+                change.address
+            );
+            return Err(Error::new(ErrorKind::Conflict, message));
+        }
+        Ok(())
     }
 
     /// What will have become of an entity, if anything.

@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use statlas_core::{Alignment, Identifier, Polarity, Profile, Timestamp};
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::error::{Error, ErrorKind, Result};
 
@@ -157,6 +158,32 @@ impl Default for Query {
     }
 }
 
+impl Query {
+    /// Tells this query's cursors from those of others.
+    fn fingerprint(&self) -> u32 {
+        let text = format!("{:?} {:?} {}", self.filter, self.order_by, self.descending);
+        // Half of a good hash is a good hash.
+        xxh3_64(text.as_bytes()) as u32
+    }
+
+    /// Checks that the cursor to go on from is one of this query's.
+    pub(crate) fn check_cursor(&self) -> Result<()> {
+        match self.after {
+            Some(cursor) if cursor.query != self.fingerprint() => {
+                let message = "cursor: found one of another query; allowed: the `next` of an earlier answer to the \
+                               same conditions in the same order";
+                Err(Error::new(ErrorKind::Invalid, message))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The cursor behind a row of the answer.
+    pub(crate) fn cursor(&self, place: Cursor) -> Cursor {
+        Cursor { query: self.fingerprint(), ..place }
+    }
+}
+
 /// The place of a row in an answer, to go on after it in a later call. Its text is opaque.
 ///
 /// It stays valid while the store changes: rows that come to lie before it are not seen.
@@ -168,11 +195,13 @@ pub struct Cursor {
     pub revision: u64,
     /// The row's place among the changes of that revision.
     pub ordinal: u32,
+    /// Which query it belongs to.
+    pub query: u32,
 }
 
 impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:x}.{:x}.{:x}", self.sort_key, self.revision, self.ordinal)
+        write!(f, "{:x}.{:x}.{:x}.{:x}", self.sort_key, self.revision, self.ordinal, self.query)
     }
 }
 
@@ -182,9 +211,10 @@ impl FromStr for Cursor {
     fn from_str(text: &str) -> Result<Self> {
         let mut parts = text.split('.').map(|part| u64::from_str_radix(part, 16).ok());
         let mut next = || parts.next().flatten();
-        let cursor = next().zip(next()).zip(next()).and_then(|((sort_key, revision), ordinal)| {
-            let ordinal = u32::try_from(ordinal).ok()?;
-            Some(Self { sort_key: sort_key.cast_signed(), revision, ordinal })
+        let numbers = next().zip(next()).zip(next().zip(next()));
+        let cursor = numbers.and_then(|((sort_key, revision), (ordinal, query))| {
+            let (ordinal, query) = (u32::try_from(ordinal).ok()?, u32::try_from(query).ok()?);
+            Some(Self { sort_key: sort_key.cast_signed(), revision, ordinal, query })
         });
         cursor.filter(|_| parts.next().is_none()).ok_or_else(|| {
             let message = format!("cursor: found {text:?}; allowed: the `next` of an earlier answer");

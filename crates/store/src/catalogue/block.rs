@@ -18,6 +18,8 @@ pub(crate) struct Row {
     pub(crate) location: u64,
     pub(crate) revision: u64,
     pub(crate) ordinal: u32,
+    /// Where the damaged frame stands that this one replaces: that keeps its place among the versions.
+    pub(crate) mended: Option<u64>,
 }
 
 /// The columns. A dimension that the row's profile lacks holds 0.

@@ -358,7 +358,7 @@ impl Catalogue {
         let revision = commit.checked_sub(1).map_or(0, |at| self.commits[at].1);
         Hit {
             location: block.location[at],
-            cursor: Cursor { sort_key, revision, ordinal: block.ordinal[at] },
+            cursor: Cursor { sort_key, revision, ordinal: block.ordinal[at], query: 0 },
         }
     }
 

@@ -64,6 +64,8 @@ pub(crate) struct DiskEngine {
     closed_at: Mutex<Option<Location>>,
     syncs: AtomicU64,
     damage: Vec<String>,
+    /// Whether something is damaged whose key is not known.
+    is_lossy: bool,
     lock: Mutex<Option<ProcessLock>>,
 }
 
@@ -81,9 +83,9 @@ impl DiskEngine {
                 Error::new(ErrorKind::Busy, message)
             })?;
         let storage: Box<dyn Storage> = Box::new(Directory::new(path));
-        let store_id = read_or_create_header(&*storage, &place)?;
+        let store_id = read_or_create_header(&*storage, &place, options.segment_bytes)?;
         let recovered = recover(&*storage, store_id, options.segment_bytes)?;
-        let Recovered { log, tables, last, end, revision, chain, closed_at, damage } = recovered;
+        let Recovered { log, tables, last, end, revision, chain, closed_at, damage, is_lossy } = recovered;
         let published = Location::new(last.number, end);
         let synced = closed_at.unwrap_or(Location::new(last.number, SEGMENT_HEADER_BYTES as u64));
         let writer = Writer { segment: last, end, revision, chain, synced };
@@ -103,6 +105,7 @@ impl DiskEngine {
             closed_at: Mutex::new(closed_at),
             syncs: AtomicU64::new(0),
             damage,
+            is_lossy,
             lock: Mutex::new(Some(lock)),
         })
     }
@@ -168,6 +171,16 @@ impl DiskEngine {
         }
     }
 
+    /// Where entities are damaged, one that is not found by id or prefix may be among them.
+    fn check_complete(&self, what: &str) -> Result<()> {
+        if self.damage.is_empty() || (!self.is_lossy && self.tables.inner.read().damaged.is_empty()) {
+            return Ok(());
+        }
+        let message =
+            format!("{what}: not found, but the store is damaged and it may be among what was lost");
+        Err(Error::new(ErrorKind::Corrupt, message))
+    }
+
     fn read_record(&self, key: RecordKey, place: RecordPlace) -> Result<Record> {
         let mut bytes = Vec::new();
         let frame = self.log.read(place.location, &mut bytes)?;
@@ -212,6 +225,9 @@ fn prepare_directory(path: &Path, place: &str, create: bool) -> Result<()> {
                 (true, _) => {
                     not_a_store("not a Statlas store: the directory holds other files and no file STATLAS")
                 }
+                (false, false) if path.join("log").is_dir() => not_a_store(
+                    "the store is not whole: the file STATLAS is missing beside its log; put it back",
+                ),
                 (false, false) => not_a_store("no store is here: the directory is empty"),
                 (false, true) => Ok(()),
             }
@@ -228,7 +244,20 @@ fn prepare_directory(path: &Path, place: &str, create: bool) -> Result<()> {
     }
 }
 
-fn read_or_create_header(storage: &dyn Storage, place: &str) -> Result<[u8; 16]> {
+/// Whether a log holds more than the first segment's header, which an interrupted creation leaves.
+fn has_batches(storage: &dyn Storage) -> Result<bool> {
+    let failed = |error| Error::io("reading the log failed", error);
+    Ok(match segment_numbers(storage)?.as_slice() {
+        [] => false,
+        [1] => {
+            let file = storage.open(&Segment::name(1), false).map_err(failed)?;
+            file.len().map_err(failed)? > SEGMENT_HEADER_BYTES as u64
+        }
+        _ => true,
+    })
+}
+
+fn read_or_create_header(storage: &dyn Storage, place: &str, segment_bytes: u64) -> Result<[u8; 16]> {
     match storage.read(HEADER_NAME) {
         Ok(bytes) => return StoreHeader::decode(&bytes, place).map(|header| header.store_id),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
@@ -236,13 +265,16 @@ fn read_or_create_header(storage: &dyn Storage, place: &str) -> Result<[u8; 16]>
     }
     let failed = |error| Error::io(format!("{place}: making the store failed"), error);
     storage.create_folder("log").map_err(failed)?;
-    if !segment_numbers(storage)?.is_empty() {
+    if has_batches(storage)? {
         let message = format!("{place}: the file STATLAS is missing, but there is a log; put the file back");
         return Err(Error::new(ErrorKind::Corrupt, message));
     }
     // The standard library seeds these from the operating system; the id need only differ between stores.
     let random = || RandomState::new().build_hasher().finish().to_le_bytes();
     let store_id: [u8; 16] = std::array::from_fn(|at| if at < 8 { random()[at] } else { random()[at - 8] });
+    // The file STATLAS comes last: with it, the store is there.
+    let header = SegmentHeader { number: 1, store_id, first_revision: 1, chain: [0; 32] };
+    create_segment(storage, &header, segment_bytes)?;
     storage.write(HEADER_NAME, &StoreHeader { store_id }.encode()).map_err(failed)?;
     storage.sync_folder(".").map_err(failed)?;
     Ok(store_id)
@@ -275,6 +307,10 @@ impl Holdings for DiskEngine {
 
     fn has_entity(&self, address: &Address) -> Result<bool> {
         Ok(self.tables.place(&self.tables.entities, &self.log, &address.0, u64::MAX)?.is_some())
+    }
+
+    fn is_damaged(&self, address: &Address) -> bool {
+        !self.damage.is_empty() && self.tables.inner.read().damaged.contains_key(&address.0)
     }
 
     fn versions(&self, id: &str) -> Result<Vec<Address>> {
@@ -360,6 +396,9 @@ impl Engine for DiskEngine {
                 last_key = Some(key);
             }
         }
+        if found.is_empty() {
+            self.check_complete(&format!("prefix {prefix}"))?;
+        }
         found.sort_unstable();
         found.truncate(limit);
         Ok(found)
@@ -367,16 +406,21 @@ impl Engine for DiskEngine {
 
     fn versions(&self, id: &str) -> Result<Vec<Address>> {
         self.check_open()?;
-        Holdings::versions(self, id)
+        let versions = Holdings::versions(self, id)?;
+        if versions.is_empty() {
+            self.check_complete(&format!("id {id:?}"))?;
+        }
+        Ok(versions)
     }
 
     fn find(&self, query: &Query) -> Result<Page> {
+        query.check_cursor()?;
         self.check_open()?;
         let (hits, more) = {
             let inner = self.tables.inner.read();
             inner.catalogue.find(query, &mut self.has_neighbours(&query.filter))?
         };
-        let next = hits.last().filter(|_| more).map(|hit| hit.cursor);
+        let next = hits.last().filter(|_| more).map(|hit| query.cursor(hit.cursor));
         let entities = hits.iter().map(|hit| read_entity(&self.log, Location(hit.location)));
         Ok(Page { entities: entities.collect::<Result<_>>()?, next })
     }
@@ -415,7 +459,9 @@ impl Engine for DiskEngine {
     }
 
     fn has_blob(&self, id: &BlobId) -> Result<bool> {
-        Ok(self.visible(&self.tables.blobs, &id.0)?.is_some())
+        self.check_open()?;
+        let published = self.published.load(Ordering::Acquire);
+        Ok(self.tables.place(&self.tables.blobs, &self.log, &id.0, published)?.is_some())
     }
 
     fn record(&self, key: &RecordKey) -> Result<Option<Record>> {

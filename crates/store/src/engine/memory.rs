@@ -92,7 +92,7 @@ impl Held {
                 self.entities.push(StoredEntity { address, bytes, canonical, token, blob });
                 let location = self.entities.len() as u64;
                 self.addresses.insert(address, location);
-                let row = Row { location, revision: self.revision, ordinal };
+                let row = Row { location, revision: self.revision, ordinal, mended: None };
                 let entities = &self.entities;
                 self.catalogue.push(&change.draft, neighbours, row, |location| {
                     Ok(entities[location as usize - 1].head()?.id == change.head.id)
@@ -191,9 +191,10 @@ impl Engine for MemoryEngine {
     }
 
     fn find(&self, query: &Query) -> Result<Page> {
+        query.check_cursor()?;
         self.with(|held| {
             let (hits, more) = held.catalogue.find(query, &mut held.has_neighbours(&query.filter))?;
-            let next = hits.last().filter(|_| more).map(|hit| hit.cursor);
+            let next = hits.last().filter(|_| more).map(|hit| query.cursor(hit.cursor));
             Ok(Page {
                 entities: hits.iter().filter_map(|hit| held.at(hit.location)).cloned().collect(),
                 next,

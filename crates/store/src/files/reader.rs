@@ -66,7 +66,9 @@ impl<'a> FileReader<'a> {
         self.position = offset;
         let mut filled = 0;
         while filled < range.len() {
-            filled += self.read_some(&mut range[filled..])?;
+            let read = self.read_some(&mut range[filled..])?;
+            assert!(read > 0, "the range ends with the file");
+            filled += read;
         }
         Ok(range)
     }

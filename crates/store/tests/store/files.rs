@@ -234,6 +234,17 @@ fn seeking_reads_on_from_there() {
     let bytes = Random::new(8).bytes(4 * MIB);
     let id = put(&store, &bytes).id;
     let mut file = store.files().open(&id).expect("it is sound").expect("it is there");
+    // From a chunk in memory to the last byte of the one before it, and on into it again.
+    let mut edge = 0;
+    for (_, length) in chunks(&store, &id) {
+        edge += length;
+        for offset in [edge, edge - 1] {
+            file.seek(SeekFrom::Start(offset as u64)).expect("it is legal");
+            let mut read = Vec::new();
+            (&mut file).take(2).read_to_end(&mut read).expect("it is sound");
+            assert_eq!(read, bytes[offset..bytes.len().min(offset + 2)]);
+        }
+    }
     let mut random = Random::new(9);
     let mut position = 0_usize;
     for _ in 0..300 {

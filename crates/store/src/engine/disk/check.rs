@@ -6,8 +6,8 @@ use std::sync::atomic::Ordering;
 use statlas_core::{Address, BlobId};
 
 use super::DiskEngine;
-use super::format::{Location, SEGMENT_HEADER_BYTES};
-use super::recovery::{describe, scan_in_order};
+use super::format::{Kind, Location, SEGMENT_HEADER_BYTES};
+use super::recovery::{describe, kept_batches, scan_in_order};
 use super::scan::{Change, Depth, ScannedSegment, next_chain};
 use crate::engine::{CheckReport, Durability, ProgressFn};
 use crate::error::Result;
@@ -38,7 +38,7 @@ impl DiskEngine {
         let report = CheckReport::default();
         let mut check =
             Check { engine: self, chain: None, report, next_number: 1, unindexed: HashMap::new() };
-        check.report.damage.extend(self.damage.iter().filter(|place| place.contains("cut/")).cloned());
+        check.report.damage.extend(kept_batches(&*self.storage));
         scan_in_order(&segments, Depth::Hashes, |scanned| {
             check.segment(scanned);
             progress(check.report.bytes, total);
@@ -106,7 +106,7 @@ impl Check<'_> {
         if batch.is_damaged {
             self.report.damage.push(format!("{}: the batch of revision {revision} is damaged", batch.start));
         }
-        if !batch.is_close {
+        if batch.kind == Kind::Commit {
             self.report.commits += 1;
             if let (Some(chain), Some(digest)) = (self.chain, batch.digest)
                 && next_chain(&chain, revision, &digest) != batch.commit.chain

@@ -28,6 +28,8 @@ pub(super) enum Kind {
     Commit = 1,
     /// The log was closed in order; everything before it is synced.
     Close = 2,
+    /// The segment was ended in order, and the next one is there.
+    Continued = 3,
     Entity = 16,
     Blob = 17,
     Record = 18,
@@ -41,6 +43,7 @@ impl Kind {
         [
             Self::Commit,
             Self::Close,
+            Self::Continued,
             Self::Entity,
             Self::Blob,
             Self::Record,
@@ -223,7 +226,7 @@ impl FrameHeader {
             ordinal: u32_at(bytes, 12),
         };
         let key_fits = match header.kind {
-            Kind::Commit | Kind::Close => {
+            Kind::Commit | Kind::Close | Kind::Continued => {
                 header.key_bytes == 0 && header.payload_bytes == COMMIT_PAYLOAD_BYTES
             }
             Kind::Record | Kind::RecordRemoved => (4..=KEY_BYTES_MAX).contains(&header.key_bytes),

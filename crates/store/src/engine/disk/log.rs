@@ -27,6 +27,12 @@ impl Segment {
         format!("log/{number:08}.seg")
     }
 
+    fn read_at(&self, offset: u64, bytes: usize, buffer: &mut Vec<u8>) -> Result<()> {
+        buffer.resize(bytes, 0);
+        let failed = |error| Error::io(format!("reading {} failed", Self::name(self.number)), error);
+        self.file.read_at(offset, buffer).map_err(failed)
+    }
+
     pub(super) fn written(&self) -> u64 {
         self.written.load(Ordering::Acquire)
     }
@@ -131,13 +137,15 @@ impl Log {
             segment.map.read(start, fetch.min(rest), buffer);
             return Ok(());
         }
-        segment.map.read(start, FRAME_HEADER_BYTES, buffer);
+        // A large frame is read with system calls: through the mapping it would stay in this process's
+        // memory, and what a call costs is little beside its bytes.
+        segment.read_at(location.offset(), FRAME_HEADER_BYTES, buffer)?;
         let frame = buffer.first_chunk().ok_or("the frame is cut short").and_then(FrameHeader::decode);
         let frame_bytes = frame.map_err(|reason| corrupt(location, reason))?.frame_bytes();
         if frame_bytes > rest {
             return Err(corrupt(location, "the frame reaches behind the end of its segment"));
         }
-        segment.map.read(start, frame_bytes, buffer);
+        segment.read_at(location.offset(), frame_bytes, buffer)?;
         Ok(())
     }
 

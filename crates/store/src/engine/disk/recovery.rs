@@ -4,14 +4,14 @@
 //! are not a whole batch. Those were never acknowledged as synced and are cut off. Anything wrong before
 //! that place was acknowledged once: it is reported, and everything around it is served.
 
-use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 
 use super::format::{Kind, Location, SEGMENT_HEADER_BYTES, SegmentHeader};
 use super::log::{Log, Segment};
-use super::scan::{Change, Damage, Depth, Placed, ScannedBatch, ScannedSegment, scan};
+use super::scan::{Change, Damage, Depth, Placed, ScannedBatch, ScannedSegment, Window, scan};
 use super::storage::Storage;
 use super::tables::{AppliedBatch, Tables};
 use super::writer::SEGMENT_ROOM_BYTES;
@@ -28,6 +28,8 @@ pub(super) struct Recovered {
     /// Where the log was closed in order, if nothing follows.
     pub(super) closed_at: Option<Location>,
     pub(super) damage: Vec<String>,
+    /// Whether something is damaged whose key is not known.
+    pub(super) is_lossy: bool,
 }
 
 /// The numbers of the segments in a store, in order.
@@ -40,11 +42,9 @@ pub(super) fn segment_numbers(storage: &dyn Storage) -> Result<Vec<u32>> {
 }
 
 /// Reads a segment from its file, not through its mapping, so that its pages need not stay in memory.
-fn scan_file(segment: &Segment, bytes: u64, depth: Depth, content: &mut Vec<u8>) -> Result<ScannedSegment> {
+fn scan_file(segment: &Segment, bytes: u64, depth: Depth, buffer: &mut Vec<u8>) -> Result<ScannedSegment> {
     let failed = |error| Error::io(format!("reading {} failed", Segment::name(segment.number)), error);
-    content.resize(bytes as usize, 0);
-    segment.file.read_at(0, content).map_err(failed)?;
-    Ok(scan(segment.number, content, depth))
+    scan(segment.number, &mut Window::new(&*segment.file, bytes, buffer), depth).map_err(failed)
 }
 
 /// Scans segments in parallel and hands the results over in order. At most one a thread waits.
@@ -59,12 +59,12 @@ pub(super) fn scan_in_order(
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
-                let mut content = Vec::new();
+                let mut buffer = Vec::new();
                 loop {
                     let at = next.fetch_add(1, Ordering::Relaxed);
                     let Some((segment, bytes)) = segments.get(at) else { break };
                     // A receiver that is gone has stopped at an error.
-                    if senders[at].send(scan_file(segment, *bytes, depth, &mut content)).is_err() {
+                    if senders[at].send(scan_file(segment, *bytes, depth, &mut buffer)).is_err() {
                         break;
                     }
                 }
@@ -88,9 +88,8 @@ pub(super) fn recover(storage: &dyn Storage, store_id: [u8; 16], segment_bytes: 
         segments.push(open_segment(storage, number, segment_bytes)?);
     }
     if segments.is_empty() {
-        let header = SegmentHeader { number: 1, store_id, first_revision: 1, chain: [0; 32] };
-        let segment = super::create_segment(storage, &header, segment_bytes)?;
-        segments.push((Arc::new(segment), SEGMENT_HEADER_BYTES as u64));
+        let message = "the log is gone: the folder log holds no segment; put the files back";
+        return Err(Error::new(ErrorKind::Corrupt, message));
     }
     let log = Log::new();
     segments.iter().for_each(|(segment, _)| log.push(Arc::clone(segment)));
@@ -102,7 +101,9 @@ pub(super) fn recover(storage: &dyn Storage, store_id: [u8; 16], segment_bytes: 
         chain: [0; 32],
         next_number: 1,
         closed_at: None,
-        damage: Vec::new(),
+        continued: false,
+        damage: kept_batches(storage),
+        is_lossy: false,
     };
     let last = segments.len() - 1;
     let mut end = SEGMENT_HEADER_BYTES as u64;
@@ -125,8 +126,20 @@ pub(super) fn recover(storage: &dyn Storage, store_id: [u8; 16], segment_bytes: 
             Error::io(format!("cutting the torn tail of {} failed", Segment::name(last.number)), error)
         })?;
     }
-    let Recovery { log, tables, revision, chain, closed_at, damage, .. } = recovery;
-    Ok(Recovered { log, tables, last, end, revision, chain, closed_at, damage })
+    let Recovery { log, tables, revision, chain, closed_at, continued, mut damage, is_lossy, .. } = recovery;
+    let (last, end) = if continued {
+        // Its number stays free, so that every later opening reports it too.
+        let missing = last.number + 1;
+        damage.push(format!("segment {missing} is missing"));
+        let header = SegmentHeader { number: missing + 1, store_id, first_revision: revision + 1, chain };
+        let segment = Arc::new(super::create_segment(storage, &header, segment_bytes)?);
+        log.push(Arc::clone(&segment));
+        (segment, SEGMENT_HEADER_BYTES as u64)
+    } else {
+        (last, end)
+    };
+    let is_lossy = is_lossy || continued;
+    Ok(Recovered { log, tables, last, end, revision, chain, closed_at, damage, is_lossy })
 }
 
 /// A crash while a segment was made leaves a last file without a whole header, and so without a batch.
@@ -165,7 +178,10 @@ struct Recovery {
     chain: [u8; 32],
     next_number: u32,
     closed_at: Option<Location>,
+    /// Whether the last frame says that another segment follows.
+    continued: bool,
     damage: Vec<String>,
+    is_lossy: bool,
 }
 
 impl Recovery {
@@ -190,10 +206,12 @@ impl Recovery {
     /// Takes over a segment, and returns where it ends.
     fn segment(&mut self, storage: &dyn Storage, scanned: ScannedSegment, is_last: bool) -> Result<u64> {
         let ScannedSegment { number, header, bytes, batches, damage, neighbours, uncommitted, end } = scanned;
+        self.is_lossy |= self.next_number < number || header.is_err();
         for missing in self.next_number..number {
             self.damage.push(format!("segment {missing} is missing"));
         }
         self.next_number = number + 1;
+        self.continued = false;
         match header {
             Err(reason) => self.damage.push(format!("segment {number} offset 0: {reason}")),
             Ok(header) if header.number != number || header.store_id != self.store_id => {
@@ -210,7 +228,7 @@ impl Recovery {
         let is_synced = |place: Location| synced.is_some_and(|synced| place < synced);
         let mut valid_end = SEGMENT_HEADER_BYTES as u64;
         for batch in batches {
-            if batch.is_damaged && !is_synced(batch.start) {
+            if batch.is_torn && !is_synced(batch.start) {
                 break;
             }
             valid_end = batch.end;
@@ -233,13 +251,14 @@ impl Recovery {
             }
             return Ok(end);
         }
-        self.keep_cut_batches(storage, number, valid_end, end)?;
+        self.keep_cut_batches(storage, number, valid_end..end)?;
         Ok(valid_end)
     }
 
     fn batch(&mut self, number: u32, batch: ScannedBatch, neighbours: &[u64]) -> Result<()> {
-        let ScannedBatch { commit, start, end, is_close, mut changes, is_damaged, .. } = batch;
-        self.closed_at = is_close.then(|| Location::new(number, end));
+        let ScannedBatch { commit, start, end, kind, mut changes, is_damaged, .. } = batch;
+        self.closed_at = (kind == Kind::Close).then(|| Location::new(number, end));
+        self.continued = kind == Kind::Continued;
         let frames_start = Location::new(
             number,
             (end - super::format::COMMIT_FRAME_BYTES as u64).saturating_sub(commit.batch_bytes.into()),
@@ -267,36 +286,43 @@ impl Recovery {
 
     fn report(&mut self, place: &Damage) {
         self.damage.push(describe(place));
-        if let Some((Kind::Entity | Kind::Blob, key)) = place.seems {
-            self.tables.inner.write().damaged.extend(HashMap::from([(key, place.start)]));
+        match place.seems {
+            Some((Kind::Entity | Kind::Blob, key)) => {
+                self.tables.inner.write().damaged.insert(key, place.start);
+            }
+            _ => self.is_lossy = true,
         }
     }
 
     /// Whole batches behind the first broken one are cut off with it, but not thrown away.
-    fn keep_cut_batches(
-        &mut self,
-        storage: &dyn Storage,
-        number: u32,
-        from: u64,
-        whole_end: u64,
-    ) -> Result<()> {
-        if whole_end <= from {
+    fn keep_cut_batches(&mut self, storage: &dyn Storage, number: u32, cut: Range<u64>) -> Result<()> {
+        if cut.is_empty() {
             return Ok(());
         }
         let failed = |error| Error::io("keeping the cut tail of the log failed", error);
         let file = storage.open(&Segment::name(number), false).map_err(failed)?;
-        let mut bytes = vec![0; (whole_end - from) as usize];
-        file.read_at(from, &mut bytes).map_err(failed)?;
-        storage.create_folder("cut").map_err(failed)?;
-        let name = format!("cut/{number:08}-{from}.frames");
-        storage.write(&name, &bytes).map_err(failed)?;
-        self.damage.push(format!(
-            "{}: a batch that is not whole and {} bytes behind it were cut off; they are kept in {name}",
-            Location::new(number, from),
-            whole_end - from,
-        ));
+        let mut bytes = vec![0; (cut.end - cut.start) as usize];
+        file.read_at(cut.start, &mut bytes).map_err(failed)?;
+        storage.create_folder(CUT_FOLDER).map_err(failed)?;
+        let name = format!("{number:08}-{}.frames", cut.start);
+        storage.write(&format!("{CUT_FOLDER}/{name}"), &bytes).map_err(failed)?;
+        self.damage.push(kept_batch(&name));
         Ok(())
     }
+}
+
+/// Where whole batches are kept that stood behind a broken one.
+const CUT_FOLDER: &str = "cut";
+
+fn kept_batch(name: &str) -> String {
+    format!("{CUT_FOLDER}/{name}: batches behind one that was not whole were cut off and are kept here")
+}
+
+/// A line for each piece that was cut off, now or when the store was opened before.
+pub(super) fn kept_batches(storage: &dyn Storage) -> Vec<String> {
+    let mut names = storage.list(CUT_FOLDER).unwrap_or_default();
+    names.sort_unstable();
+    names.iter().map(|name| kept_batch(name)).collect()
 }
 
 /// A damaged place in words.

@@ -1,11 +1,16 @@
 //! Reads a segment from end to end: whole batches, damaged places, and where the log stops.
 
+use std::io;
+use std::ops::Range;
+
 use sha2::{Digest, Sha256};
 use statlas_core::{Address, BlobId};
 
 use super::format::{
-    ALIGNMENT, CommitPayload, Frame, FrameHeader, Kind, Location, SEGMENT_HEADER_BYTES, SegmentHeader,
+    ALIGNMENT, CommitPayload, FRAME_HEADER_BYTES, Frame, FrameHeader, Kind, Location, SEGMENT_HEADER_BYTES,
+    SegmentHeader,
 };
+use super::storage::StorageFile;
 use crate::batch::RecordKey;
 use crate::catalogue::Draft;
 
@@ -37,11 +42,13 @@ pub(super) struct ScannedBatch {
     pub(super) start: Location,
     /// Behind its commit frame.
     pub(super) end: u64,
-    /// The log was closed here: no batch at all.
-    pub(super) is_close: bool,
+    /// A commit, or one of the kinds that end the log or a segment: those are no batch at all.
+    pub(super) kind: Kind,
     pub(super) changes: Vec<Placed>,
     /// Whether frames of the batch are damaged or missing.
     pub(super) is_damaged: bool,
+    /// Whether part of it never reached the device, by the look of it.
+    pub(super) is_torn: bool,
     /// SHA-256 over what the chain covers, if that was asked for and nothing is damaged.
     pub(super) digest: Option<[u8; 32]>,
 }
@@ -79,16 +86,95 @@ pub(super) enum Depth {
     Hashes,
 }
 
-/// Reads a segment whose whole content is given.
-pub(super) fn scan(number: u32, bytes: &[u8], depth: Depth) -> ScannedSegment {
+/// Bytes that are read at once; a larger frame is read as a whole.
+const WINDOW_BYTES: usize = 4 << 20;
+/// What a device writes as a whole or not at all.
+const SECTOR_BYTES: u64 = 512;
+/// So many zeros in a row are no accident of a frame's content.
+const LOST_BYTES_MIN: usize = 16;
+
+/// The part of a file that is in memory.
+pub(super) struct Window<'a> {
+    file: &'a dyn StorageFile,
+    total: u64,
+    base: u64,
+    buffer: &'a mut Vec<u8>,
+}
+
+impl<'a> Window<'a> {
+    /// A window on the first `total` bytes of a file; `buffer` is used for it and may come from another.
+    pub(super) fn new(file: &'a dyn StorageFile, total: u64, buffer: &'a mut Vec<u8>) -> Self {
+        buffer.clear();
+        Self { file, total, base: 0, buffer }
+    }
+
+    /// The bytes from `at` on: at least `wanted`, unless the file ends before.
+    fn at(&mut self, at: u64, wanted: usize) -> io::Result<&[u8]> {
+        let wanted = wanted.min(self.total.saturating_sub(at) as usize);
+        let held = self.base..self.base + self.buffer.len() as u64;
+        if at < held.start || at + wanted as u64 > held.end {
+            let bytes = wanted.max(WINDOW_BYTES).min(self.total.saturating_sub(at) as usize);
+            self.buffer.resize(bytes, 0);
+            self.base = at;
+            self.file.read_at(at, self.buffer)?;
+        }
+        Ok(&self.buffer[(at - self.base) as usize..])
+    }
+
+    fn header(&mut self, at: u64) -> io::Result<Option<FrameHeader>> {
+        let header = self.at(at, FRAME_HEADER_BYTES)?.first_chunk();
+        Ok(header.and_then(|header| FrameHeader::decode(header).ok()))
+    }
+
+    /// The frame at an offset, or what is wrong there.
+    fn frame(&mut self, at: u64) -> io::Result<Result<Frame<'_>, &'static str>> {
+        let wanted = self.header(at)?.map_or(FRAME_HEADER_BYTES, |header| header.frame_bytes());
+        Ok(Frame::decode(self.at(at, wanted)?))
+    }
+
+    /// Where the next whole frame begins behind damaged bytes. The frame's own length is tried first.
+    fn next_frame(&mut self, damaged: u64) -> io::Result<Option<u64>> {
+        if let Some(header) = self.header(damaged)? {
+            let claimed = damaged + header.frame_bytes() as u64;
+            if claimed < self.total && self.frame(claimed)?.is_ok() {
+                return Ok(Some(claimed));
+            }
+        }
+        for at in (damaged + ALIGNMENT as u64..self.total).step_by(ALIGNMENT) {
+            if self.frame(at)?.is_ok() {
+                return Ok(Some(at));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether a piece of a sector in this range is all zeros: a write that did not reach the device leaves
+    /// that, and a damaged bit does not.
+    fn has_lost_sector(&mut self, range: Range<u64>) -> io::Result<bool> {
+        let mut at = range.start;
+        while at < range.end {
+            let end = (at / SECTOR_BYTES + 1).saturating_mul(SECTOR_BYTES).min(range.end);
+            let len = (end - at) as usize;
+            let piece = &self.at(at, len)?[..len];
+            if len >= LOST_BYTES_MIN && piece.iter().all(|byte| *byte == 0) {
+                return Ok(true);
+            }
+            at = end;
+        }
+        Ok(false)
+    }
+}
+
+/// Reads a segment from end to end.
+pub(super) fn scan(number: u32, window: &mut Window<'_>, depth: Depth) -> io::Result<ScannedSegment> {
+    let header = SegmentHeader::decode(window.at(0, SEGMENT_HEADER_BYTES)?);
     let mut scanner = Scanner {
-        bytes,
         depth,
-        batch: OpenBatch::new(SEGMENT_HEADER_BYTES),
+        batch: OpenBatch::new(SEGMENT_HEADER_BYTES as u64),
         segment: ScannedSegment {
             number,
-            header: SegmentHeader::decode(bytes),
-            bytes: bytes.len() as u64,
+            header,
+            bytes: window.total,
             batches: Vec::new(),
             damage: Vec::new(),
             neighbours: Vec::new(),
@@ -96,103 +182,99 @@ pub(super) fn scan(number: u32, bytes: &[u8], depth: Depth) -> ScannedSegment {
             end: SEGMENT_HEADER_BYTES as u64,
         },
     };
-    scanner.run();
+    scanner.run(window)?;
     scanner.segment.uncommitted = scanner.batch.changes;
-    scanner.segment
+    Ok(scanner.segment)
 }
 
 /// The frames since the last commit frame.
 struct OpenBatch {
-    start: usize,
+    start: u64,
     changes: Vec<Placed>,
     crcs: u32,
     frames: u32,
     is_damaged: bool,
+    is_torn: bool,
     digest: Sha256,
 }
 
 impl OpenBatch {
-    fn new(start: usize) -> Self {
-        Self { start, changes: Vec::new(), crcs: 0, frames: 0, is_damaged: false, digest: Sha256::new() }
+    fn new(start: u64) -> Self {
+        Self {
+            start,
+            changes: Vec::new(),
+            crcs: 0,
+            frames: 0,
+            is_damaged: false,
+            is_torn: false,
+            digest: Sha256::new(),
+        }
     }
 }
 
-struct Scanner<'a> {
-    bytes: &'a [u8],
+struct Scanner {
     depth: Depth,
     batch: OpenBatch,
     segment: ScannedSegment,
 }
 
-impl<'a> Scanner<'a> {
-    fn location(&self, at: usize) -> Location {
-        Location::new(self.segment.number, at as u64)
+impl Scanner {
+    fn location(&self, at: u64) -> Location {
+        Location::new(self.segment.number, at)
     }
 
-    fn run(&mut self) {
-        let mut at = SEGMENT_HEADER_BYTES;
-        while at < self.bytes.len() {
-            match Frame::decode(&self.bytes[at..]) {
-                Ok(frame) => {
-                    self.frame(at, &frame);
-                    at += frame.header.frame_bytes();
-                }
-                Err(reason) => {
-                    let Some(next) = self.next_frame(at) else { break };
-                    self.damage(at, next, reason.to_owned());
-                    at = next;
-                }
+    fn run(&mut self, window: &mut Window<'_>) -> io::Result<()> {
+        let mut at = SEGMENT_HEADER_BYTES as u64;
+        while at < window.total {
+            let (next, wrong) = match window.frame(at)? {
+                Ok(frame) => (Some(at + frame.header.frame_bytes() as u64), self.frame(at, &frame).err()),
+                Err(reason) => (None, Some(reason.to_owned())),
+            };
+            let next = match next {
+                Some(next) => Some(next),
+                None => window.next_frame(at)?,
+            };
+            let Some(next) = next else { break };
+            if let Some(reason) = wrong {
+                self.damage(at, next, reason, window)?;
             }
+            at = next;
         }
-        if at < self.bytes.len() || self.batch.start < at {
-            self.segment.end = self.segment.end.min(self.bytes.len() as u64);
-        }
+        Ok(())
     }
 
-    /// Where the next whole frame begins behind damaged bytes. The frame's own length is tried first.
-    fn next_frame(&self, damaged: usize) -> Option<usize> {
-        let header = self.bytes[damaged..].first_chunk().and_then(|header| FrameHeader::decode(header).ok());
-        let claimed = header.map(|header| damaged + header.frame_bytes());
-        let whole = |at: &usize| self.bytes.get(*at..).is_some_and(|bytes| Frame::decode(bytes).is_ok());
-        claimed
-            .filter(whole)
-            .or_else(|| (damaged + ALIGNMENT..self.bytes.len()).step_by(ALIGNMENT).find(whole))
-    }
-
-    fn damage(&mut self, at: usize, next: usize, reason: String) {
-        let header = self.bytes[at..].first_chunk().and_then(|header| FrameHeader::decode(header).ok());
-        let whole = header.filter(|header| at + header.frame_bytes() == next && header.key_bytes == 32);
-        let key = |header: FrameHeader| {
-            let key = self.bytes.get(at + super::format::FRAME_HEADER_BYTES..)?.first_chunk::<32>()?;
-            Some((header.kind, *key))
-        };
-        let seems = whole.and_then(key);
+    fn damage(&mut self, at: u64, next: u64, reason: String, window: &mut Window<'_>) -> io::Result<()> {
+        let header = window.header(at)?;
+        let whole =
+            header.filter(|header| at + header.frame_bytes() as u64 == next && header.key_bytes == 32);
+        let key =
+            window.at(at, FRAME_HEADER_BYTES + 32)?.get(FRAME_HEADER_BYTES..).and_then(<[u8]>::first_chunk);
+        let seems = whole.map(|header| header.kind).zip(key.copied());
         let start = self.location(at);
-        self.segment.damage.push(Damage { start, bytes: (next - at) as u64, reason, seems });
+        self.segment.damage.push(Damage { start, bytes: next - at, reason, seems });
         self.batch.is_damaged = true;
-        // A damaged entity stays findable by its address, so that reading it says what is wrong.
-        self.batch.frames += 1;
+        self.batch.is_torn |= window.has_lost_sector(at..next)?;
+        Ok(())
     }
 
-    fn frame(&mut self, at: usize, frame: &Frame<'a>) {
-        if matches!(frame.header.kind, Kind::Commit | Kind::Close) {
-            return self.commit(at, frame);
+    /// Takes a frame, or tells what is wrong with its content.
+    fn frame(&mut self, at: u64, frame: &Frame<'_>) -> Result<(), String> {
+        if matches!(frame.header.kind, Kind::Commit | Kind::Close | Kind::Continued) {
+            self.commit(at, frame);
+            return Ok(());
         }
         self.batch.frames += 1;
         self.batch.crcs = crc32c::crc32c_append(self.batch.crcs, &frame.header.crc.to_le_bytes());
         if self.depth == Depth::Hashes {
             frame.chained_bytes().iter().for_each(|bytes| self.batch.digest.update(bytes));
         }
-        match self.change(frame) {
-            Ok(change) => {
-                let location = Location::of_frame(self.segment.number, at as u64, frame.header.frame_bytes());
-                self.batch.changes.push(Placed { change, location, ordinal: frame.header.ordinal });
-            }
-            Err(reason) => self.damage(at, at + frame.header.frame_bytes(), reason),
-        }
+        let change = self.change(frame)?;
+        let location = Location::of_frame(self.segment.number, at, frame.header.frame_bytes());
+        self.batch.changes.push(Placed { change, location, ordinal: frame.header.ordinal });
+        Ok(())
     }
 
-    fn change(&mut self, frame: &Frame<'a>) -> Result<Change, String> {
+    fn change(&mut self, frame: &Frame<'_>) -> Result<Change, String> {
         let sha256 = frame.sha256();
         Ok(match frame.header.kind {
             Kind::Entity => {
@@ -218,28 +300,31 @@ impl<'a> Scanner<'a> {
             Kind::RecordRemoved => {
                 Change::RecordRemoved(frame.record_key().ok_or("the record's key is damaged")?)
             }
-            Kind::Commit | Kind::Close => return Err("a commit frame inside a batch".to_owned()),
+            Kind::Commit | Kind::Close | Kind::Continued => {
+                return Err("a commit frame inside a batch".to_owned());
+            }
         })
     }
 
-    fn commit(&mut self, at: usize, frame: &Frame<'a>) {
+    fn commit(&mut self, at: u64, frame: &Frame<'_>) {
         let commit = frame.commit();
-        let end = at + frame.header.frame_bytes();
+        let end = at + frame.header.frame_bytes() as u64;
         let batch = std::mem::replace(&mut self.batch, OpenBatch::new(end));
         let whole = !batch.is_damaged
             && commit.frames == batch.frames
-            && commit.batch_bytes as usize == at - batch.start
+            && u64::from(commit.batch_bytes) == at - batch.start
             && commit.frames_crc == batch.crcs;
         self.segment.batches.push(ScannedBatch {
             commit,
             start: self.location(batch.start),
-            end: end as u64,
-            is_close: frame.header.kind == Kind::Close,
+            end,
+            kind: frame.header.kind,
             changes: batch.changes,
             is_damaged: !whole,
+            is_torn: batch.is_torn,
             digest: (whole && self.depth == Depth::Hashes).then(|| batch.digest.finalize().into()),
         });
-        self.segment.end = end as u64;
+        self.segment.end = end;
     }
 }
 

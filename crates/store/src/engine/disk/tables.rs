@@ -49,11 +49,9 @@ pub(super) struct RecordPlace {
 }
 
 impl Inner {
-    /// A key that is stored again or removed is no longer damaged.
-    fn mend(&mut self, key: &[u8; 32]) {
-        if !self.damaged.is_empty() {
-            self.damaged.remove(key);
-        }
+    /// A key that is stored again or removed is no longer damaged; returns where its damaged frame stands.
+    fn mend(&mut self, key: &[u8; 32]) -> Option<Location> {
+        if self.damaged.is_empty() { None } else { self.damaged.remove(key) }
     }
 }
 
@@ -117,9 +115,10 @@ impl Tables {
         let has_id = |location: u64, id: &str| Ok(read_entity(log, Location(location))?.head()?.id == id);
         match change {
             Change::Entity { address, draft } => {
-                inner.mend(&address.0);
+                let mended = inner.mend(&address.0);
                 self.entities.insert(key_of(&address.0), location.0);
-                let row = Row { location: location.0, revision, ordinal };
+                let row =
+                    Row { location: location.0, revision, ordinal, mended: mended.map(|place| place.0) };
                 inner.catalogue.push(draft, neighbours, row, |other| {
                     has_id(other, &read_entity(log, location)?.head()?.id)
                 })?;

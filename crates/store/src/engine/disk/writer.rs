@@ -227,6 +227,10 @@ impl DiskEngine {
             Ok(segment) => Arc::new(segment),
             Err(error) => return Err(self.poison(writer, error)),
         };
+        // From here on the loss of the new segment would be noticed.
+        self.append_mark(writer, Kind::Continued);
+        self.flush(writer)?;
+        self.sync_segment(writer)?;
         self.log.push(Arc::clone(&segment));
         writer.end = SEGMENT_HEADER_BYTES as u64;
         writer.synced = Location::new(number, writer.end);
@@ -240,7 +244,10 @@ impl DiskEngine {
         let source = std::error::Error::source(&error).map_or(String::new(), |source| format!(": {source}"));
         let published = Location(self.published.load(Ordering::Acquire));
         let in_segment = published.segment() == writer.segment.number;
-        let cut = in_segment && writer.segment.file.set_len(published.offset()).is_ok();
+        // Buffered bytes that are published but not written yet must not become zeros.
+        let file = &writer.segment.file;
+        let cut = || file.set_len(published.offset().min(file.len()?));
+        let cut = in_segment && cut().is_ok();
         let outcome = if cut {
             "the batch was not stored"
         } else {
@@ -280,22 +287,26 @@ impl DiskEngine {
         if self.closed_at.lock().is_some_and(|place| place == clean) {
             return Ok(());
         }
+        self.append_mark(writer, Kind::Close);
+        self.reach(writer, Durability::Synced)
+    }
+}
+
+impl DiskEngine {
+    /// Puts a frame behind the tail that ends the log or a segment. Everything before it is synced.
+    fn append_mark(&self, writer: &mut Writer, kind: Kind) {
         let payload = CommitPayload {
             revision: writer.revision,
             frames: 0,
             batch_bytes: 0,
             frames_crc: 0,
-            synced: clean,
+            synced: Location::new(writer.segment.number, writer.end),
             chain: writer.chain,
         };
-        {
-            let mut tail = self.log.tail.write();
-            (tail.segment, tail.offset) = (writer.segment.number, writer.end);
-            let label = Label { kind: Kind::Close, flags: 0, ordinal: 0 };
-            write_frame(&mut tail.bytes, label, &[], &[&payload.encode()]);
-            writer.end += tail.bytes.len() as u64;
-        }
-        self.reach(writer, Durability::Synced)
+        let mut tail = self.log.tail.write();
+        (tail.segment, tail.offset) = (writer.segment.number, writer.end - tail.bytes.len() as u64);
+        write_frame(&mut tail.bytes, Label { kind, flags: 0, ordinal: 0 }, &[], &[&payload.encode()]);
+        writer.end = tail.offset + tail.bytes.len() as u64;
     }
 }
 

@@ -73,10 +73,17 @@ pub(crate) fn putting_an_entity_again_changes_nothing(open: Open<'_>) -> Outcome
     let other = entity.clone().with_attachments(Some(token(2)), Some(BlobId::of(b"")));
     let (_, second) = commit(&store, |batch| {
         batch.put_entity(entity.clone());
-        batch.put_entity(other)
+        batch.put_entity(version("a", 1))
     })?;
     same("entities new and present", &(second.entities_new, second.entities_present), &(0, 2))?;
     same("revision", &second.revision, &first.revision)?;
+    let refused = commit(&store, |batch| {
+        batch.put_entity(version("b", 1));
+        batch.put_entity(other)
+    });
+    let error = refused.err().ok_or("other attachments must be refused")?.downcast::<crate::Error>()?;
+    same("kind and operation", &(error.kind(), error.operation()), &(crate::ErrorKind::Conflict, Some(1)))?;
+    same("versions of what came with it", &store.engine().versions("b")?, &Vec::new())?;
     let found = store.get(&address)?.ok_or("it must be there")?;
     same("entity with what was attached first", &found.entity()?, &entity)?;
     same("versions", &store.engine().versions("a")?, &vec![address])
