@@ -226,19 +226,17 @@ impl Recovery {
         let synced = batches.iter().map(|batch| batch.commit.synced).max();
         let synced = if is_last { synced } else { Some(Location(u64::MAX)) };
         let is_synced = |place: Location| synced.is_some_and(|synced| place < synced);
-        let mut valid_end = SEGMENT_HEADER_BYTES as u64;
-        for batch in batches {
-            if batch.is_torn && !is_synced(batch.start) {
-                break;
-            }
-            valid_end = batch.end;
-            self.batch(number, batch, &neighbours)?;
-        }
-        let lost_commit = !is_last && !uncommitted.is_empty();
+        let is_cut = |batch: &ScannedBatch| batch.is_torn && !is_synced(batch.start);
+        let whole = batches.iter().position(is_cut).unwrap_or(batches.len());
+        let valid_end = whole.checked_sub(1).map_or(SEGMENT_HEADER_BYTES as u64, |last| batches[last].end);
         for place in damage.iter().filter(|place| is_synced(place.start) || place.start.offset() < valid_end)
         {
             self.report(place);
         }
+        for batch in batches.into_iter().take(whole) {
+            self.batch(number, batch, &neighbours)?;
+        }
+        let lost_commit = !is_last && !uncommitted.is_empty();
         if lost_commit {
             let first = uncommitted.first().map_or(Location::new(number, end), |placed| placed.location);
             self.damage.push(format!("{first}: the commit frame of the last batch is missing"));

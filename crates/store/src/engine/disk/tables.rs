@@ -50,8 +50,10 @@ pub(super) struct RecordPlace {
 
 impl Inner {
     /// A key that is stored again or removed is no longer damaged; returns where its damaged frame stands.
-    fn mend(&mut self, key: &[u8; 32]) -> Option<Location> {
-        if self.damaged.is_empty() { None } else { self.damaged.remove(key) }
+    fn mend(&mut self, key: &[u8; 32], location: Location) -> Option<Location> {
+        let is_earlier =
+            !self.damaged.is_empty() && self.damaged.get(key).is_some_and(|place| *place < location);
+        if is_earlier { self.damaged.remove(key) } else { None }
     }
 }
 
@@ -115,7 +117,7 @@ impl Tables {
         let has_id = |location: u64, id: &str| Ok(read_entity(log, Location(location))?.head()?.id == id);
         match change {
             Change::Entity { address, draft } => {
-                let mended = inner.mend(&address.0);
+                let mended = inner.mend(&address.0, location);
                 self.entities.insert(key_of(&address.0), location.0);
                 let row =
                     Row { location: location.0, revision, ordinal, mended: mended.map(|place| place.0) };
@@ -124,14 +126,14 @@ impl Tables {
                 })?;
             }
             Change::Blob(id) => {
-                inner.mend(&id.0);
+                inner.mend(&id.0, location);
                 self.blobs.insert(key_of(&id.0), location.0);
             }
             Change::Record(key) => {
                 inner.records.insert(key.clone(), RecordPlace { location, revision });
             }
             Change::EntityRemoved(address) => {
-                inner.mend(&address.0);
+                inner.mend(&address.0, location);
                 if let Some(place) = self.place(&self.entities, log, &address.0, u64::MAX)? {
                     let id = read_entity(log, place)?;
                     inner.catalogue.remove(&id.head()?.id, place.0, &has_id)?;
@@ -139,7 +141,7 @@ impl Tables {
                 }
             }
             Change::BlobRemoved(id) => {
-                inner.mend(&id.0);
+                inner.mend(&id.0, location);
                 if let Some(place) = self.place(&self.blobs, log, &id.0, u64::MAX)? {
                     self.blobs.remove(key_of(&id.0), place.0);
                 }
