@@ -179,6 +179,8 @@ impl Engine for Broken {
                 let mut one = Batch::new();
                 push(&mut one, operation);
                 commit += self.inner.commit(one, durability)?;
+                // So that other threads have time to see it.
+                std::thread::sleep(std::time::Duration::from_micros(300));
             }
             return Ok(commit);
         }
