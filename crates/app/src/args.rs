@@ -38,7 +38,7 @@ Start here:
 #[derive(Debug, Parser)]
 #[command(
     name = "statlas", version, about = ABOUT, long_about = LONG_ABOUT, after_help = AFTER_HELP,
-    after_long_help = const_format_help(), propagate_version = true, max_term_width = 100
+    after_long_help = const_format_help(), max_term_width = 100
 )]
 pub(crate) struct Cli {
     #[command(flatten)]
@@ -87,46 +87,30 @@ impl FromStr for StoreArgument {
     }
 }
 
-/// What to do.
+/// What to do. Each command's own arguments say what it does.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// See it all at work on real files, in one command
     Quickstart(quickstart::Arguments),
-    /// Print the addresses of entities
     Address(address::Arguments),
     /// Turn tokens into 64 bytes of hex and back
     #[command(subcommand)]
     Token(token::Arguments),
-    /// Make entities to try things with
     Generate(generate::Arguments),
-    /// Store entities from JSON lines
     Load(load::Arguments),
-    /// Store one entity
     Put(put::Arguments),
-    /// Print an entity, or write its file
     Get(get::Arguments),
-    /// Find entities by their coordinates
     Find(find::Arguments),
-    /// Find the entities most similar to one
     Near(near::Arguments),
-    /// List the versions of an id
     History(history::Arguments),
-    /// Follow the neighbours of an id
     Neighbours(neighbours::Arguments),
-    /// Remove an entity
     #[command(name = "rm")]
     Remove(remove::Arguments),
-    /// Store the files of a directory
     Import(import::Arguments),
-    /// Write stored files back into a directory
     RestoreFiles(restore_files::Arguments),
-    /// Write all entities as JSON lines
     Export(export::Arguments),
     /// Print the figures of the store
     Stats,
-    /// Read and verify everything that is stored
     Check(check::Arguments),
-    /// Print a completion script for a shell
     Completions(completions::Arguments),
 }
 

@@ -17,16 +17,17 @@ mod interrupt;
 mod interval;
 mod output;
 mod pipeline;
+mod progress;
 mod session;
 mod table;
 
 use std::process::ExitCode;
 
+use session::Session;
+
 /// Batches are made in worker threads and freed in the one that commits.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
-use session::Session;
 
 fn main() -> ExitCode {
     let cli = match args::parse() {

@@ -2,18 +2,18 @@
 //!
 //! Colours and progress bars appear on a terminal only, so that pipes and logs stay plain.
 
-use std::fmt::{self, Display};
+use std::fmt::Display;
 use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
 use std::time::Duration;
 
 use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
 use anyhow::{Context, Result};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use serde_json::{Map, Value, json};
 
 use crate::exit;
 use crate::failure::{Failure, FailureKind, Hint};
+use crate::progress::{Progress, Unit};
 
 /// Standard output is written in pieces of this size.
 const STDOUT_BUFFER_BYTES: usize = 64 << 10;
@@ -99,6 +99,15 @@ impl Output {
         }
     }
 
+    /// Says on standard error what should worry people and scripts alike: with `--json` this object.
+    pub(crate) fn alert(&self, text: impl Display, warning: &Value) {
+        if self.json {
+            self.stderr_line(&json!({ "warning": warning }).to_string());
+        } else {
+            self.warn(text);
+        }
+    }
+
     /// Writes an error to standard error, as the user wants to read it, and returns the exit code.
     ///
     /// When the reader of standard output went away, nothing is written and that is no error.
@@ -139,47 +148,23 @@ impl Output {
     }
 
     /// A bar, or with an unknown total a counter, on standard error if that is a terminal.
-    pub(crate) fn progress(&self, what: &'static str, total: Option<u64>, unit: Unit) -> ProgressBar {
+    pub(crate) fn progress(&self, what: &'static str, total: Option<u64>, unit: Unit) -> Progress {
         if self.json || !io::stderr().is_terminal() {
-            return ProgressBar::hidden();
+            return Progress::hidden();
         }
-        let (position, rate) = match unit {
-            Unit::Bytes => ("{binary_bytes} of {binary_total_bytes}", "{binary_bytes_per_sec}"),
-            Unit::Count => ("{human_pos} of {human_len}", "{rate}"),
-        };
-        let template = match total {
-            Some(_) => format!("{{msg}} {{wide_bar:.cyan}} {position}, {rate}, {{eta}} left"),
-            None => {
-                format!("{{spinner}} {{msg}} {}, {rate}", position.split(" of").next().unwrap_or_default())
-            }
-        };
-        let bar = match total {
-            Some(total) => ProgressBar::new(total),
-            None => ProgressBar::new_spinner(),
-        };
-        bar.set_draw_target(ProgressDrawTarget::stderr());
-        if let Ok(style) = ProgressStyle::with_template(&template) {
-            bar.set_style(style.with_key("rate", whole_rate));
-        }
-        bar.set_message(what);
-        bar.enable_steady_tick(Duration::from_millis(200));
-        bar
+        Progress::shown(what, total, unit)
     }
-}
 
-/// What a progress bar counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Unit {
-    /// Bytes.
-    Bytes,
-    /// Anything else.
-    Count,
-}
-
-/// The rate of a bar, without a fraction.
-fn whole_rate(state: &ProgressState, text: &mut dyn fmt::Write) {
-    // The cast saturates. A bar with a hole in it is all that can come of an error here.
-    let _ = write!(text, "{}/s", thousands(state.per_sec().round() as u64));
+    /// The same for a command that writes its answer to standard output meanwhile: not if both are on the
+    /// same terminal.
+    pub(crate) fn progress_beside_stdout(
+        &self,
+        what: &'static str,
+        total: Option<u64>,
+        unit: Unit,
+    ) -> Progress {
+        if io::stdout().is_terminal() { Progress::hidden() } else { self.progress(what, total, unit) }
+    }
 }
 
 fn paint(styled: bool, style: Style, text: &dyn Display) -> String {

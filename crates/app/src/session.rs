@@ -1,11 +1,12 @@
 //! What every command is given: where the store is and how to answer.
 
 use anyhow::{Context, Result};
+use serde_json::json;
 use statlas_store::{Durability, ErrorKind, Location, Options, Store, StoredEntity};
 
 use crate::args::Global;
 use crate::failure::{Failure, Hint};
-use crate::output::Output;
+use crate::output::{Output, plural, printable};
 
 /// The global arguments, ready to use.
 #[derive(Debug)]
@@ -36,8 +37,15 @@ impl Session {
         &self.location
     }
 
-    /// Opens the store to read from it; one that is not there is not made.
+    /// Opens the store to read from it, and warns if it is damaged; one that is not there is not made.
     pub(crate) fn open(&self) -> Result<Store> {
+        let store = self.open_unannounced()?;
+        self.announce_damage(&store);
+        Ok(store)
+    }
+
+    /// The same for commands that list the damage themselves.
+    pub(crate) fn open_unannounced(&self) -> Result<Store> {
         let options = Options { create: false, ..Options::default() };
         Store::open(&self.location, &options).map_err(|error| {
             let hint = match error.kind() {
@@ -51,17 +59,46 @@ impl Session {
         })
     }
 
-    /// Opens the store to write to it; one that is not there is made.
+    /// Opens the store to write to it, and warns if it is damaged; one that is not there is made.
     pub(crate) fn open_or_create(&self, durability: Durability) -> Result<Store> {
         let options = Options { durability, ..Options::default() };
-        Store::open(&self.location, &options).map_err(|error| {
+        let store = Store::open(&self.location, &options).map_err(|error| {
             let hint = match error.kind() {
                 ErrorKind::NotAStore => Some("--store names a directory that is empty, new or a store"),
                 _ => hint_for(error.kind()),
             };
             with_hint(anyhow::Error::new(error), hint)
-        })
+        })?;
+        self.announce_damage(&store);
+        Ok(store)
     }
+
+    /// Says once, before a command does anything, that its answer may lack something.
+    fn announce_damage(&self, store: &Store) {
+        let damage = store.engine().stats().damage;
+        let Some(first) = damage.first() else { return };
+        let places = plural(damage.len() as u64, "damaged place", "damaged places");
+        let message = format!("the store has {places}, the first: {}; {CHECK_HINT}", printable(first));
+        let warning = json!({
+            "kind": "damage", "message": message, "places": damage.len(), "first": first, "hint": CHECK_HINT,
+        });
+        self.output.alert(&message, &warning);
+    }
+}
+
+const CHECK_HINT: &str = "run `statlas check`";
+
+/// The end of a command whose answer lacks what a damaged store can't tell.
+///
+/// # Errors
+///
+/// A failure with the code for "integrity violated" if damage was found when the store was opened.
+pub(crate) fn expect_undamaged(store: &Store, answer: &str) -> Result<()> {
+    if store.engine().stats().damage.is_empty() {
+        return Ok(());
+    }
+    let message = format!("{answer} may be incomplete, because the store is damaged");
+    Err(Failure::integrity(message).hint(CHECK_HINT).into())
 }
 
 fn hint_for(kind: ErrorKind) -> Option<&'static str> {

@@ -18,6 +18,17 @@ const SECTION: &str = "lookup";
 /// Longest time that is told apart from longer ones.
 const NS_MAX: u64 = 60_000_000_000;
 const THREADS: [usize; 2] = [1, 2];
+/// Addresses in one call, where many are looked up together.
+const BATCH: usize = 256;
+
+/// How addresses are looked up.
+#[derive(Clone, Copy)]
+enum Way {
+    /// One call of `Store::get` each.
+    Single,
+    /// One call of `Engine::entities` for [`BATCH`] of them.
+    Batched,
+}
 
 /// Addresses to look up, and what must come of it.
 struct Workload {
@@ -52,23 +63,31 @@ pub(crate) fn run(bench: &mut Bench) -> Result<()> {
     bench.report.note(
         SECTION,
         format!(
-            "{count} lookups of each sort through Store::get in shuffled order, each address once; \
-             the mean has no clock in its loop"
+            "{count} lookups of each sort in shuffled order, each address once; through Store::get, those with \
+             {BATCH} a call through Engine::entities; the mean has no clock in its loop"
         ),
     );
     for threads in THREADS {
-        // Hits and misses alternate, so that what disturbs the machine disturbs both.
-        let mut means = vec![Vec::new(); workloads.len()];
+        // Everything alternates, so that what disturbs the machine disturbs all.
+        let figures: Vec<(&Workload, Way)> = workloads
+            .iter()
+            .flat_map(|workload| [Way::Single, Way::Batched].map(|way| (workload, way)))
+            .collect();
+        let mut means = vec![Vec::new(); figures.len()];
         for _ in 0..repetitions {
-            for (workload, means) in workloads.iter().zip(&mut means) {
-                let wall = workload.timed(&store, threads)?;
+            for ((workload, way), means) in figures.iter().zip(&mut means) {
+                let wall = workload.timed(&store, threads, *way)?;
                 means.push(wall.as_secs_f64() * 1e9 * threads as f64 / count as f64);
             }
         }
-        for (workload, means) in workloads.iter().zip(means) {
-            let target = if threads == 1 { Target::AtMost(workload.target_ns) } else { Target::None };
+        for ((workload, way), means) in figures.into_iter().zip(means) {
+            let name = format!("{}, {}", workload.name, counted(threads));
+            let (name, target) = match way {
+                Way::Single if threads == 1 => (name, Target::AtMost(workload.target_ns)),
+                Way::Single => (name, Target::None),
+                Way::Batched => (format!("{name}, {BATCH} a call"), Target::None),
+            };
             let rates = means.iter().map(|ns| threads as f64 * 1e9 / ns).collect();
-            let name = format!("{}, {threads} thread{}", workload.name, if threads == 1 { "" } else { "s" });
             bench.report.row(SECTION, format!("{name}, mean of a lookup"), "ns", means, target);
             bench.report.row(SECTION, format!("{name}, all together"), "lookups/s", rates, Target::None);
         }
@@ -77,11 +96,15 @@ pub(crate) fn run(bench: &mut Bench) -> Result<()> {
     bench.report.distribution(SECTION, "the clock alone", clock_alone(count)?);
     for threads in THREADS {
         for workload in &workloads {
-            let name = format!("{}, {threads} thread{}", workload.name, if threads == 1 { "" } else { "s" });
+            let name = format!("{}, {}", workload.name, counted(threads));
             bench.report.distribution(SECTION, name, workload.recorded(&store, threads)?);
         }
     }
     Ok(())
+}
+
+fn counted(threads: usize) -> String {
+    format!("{threads} thread{}", if threads == 1 { "" } else { "s" })
 }
 
 fn random_address(random: &mut SplitMix64) -> Address {
@@ -101,8 +124,11 @@ fn warm(store: &Store, addresses: &[Address]) -> Result<()> {
 
 impl Workload {
     /// Looks everything up, shared out among threads; the time from the start of all to the end of the last.
-    fn timed(&self, store: &Store, threads: usize) -> Result<Duration> {
-        let (wall, parts) = in_threads(&self.addresses, threads, |part| look_up(store, part))?;
+    fn timed(&self, store: &Store, threads: usize, way: Way) -> Result<Duration> {
+        let (wall, parts) = in_threads(&self.addresses, threads, |part| match way {
+            Way::Single => look_up(store, part),
+            Way::Batched => look_up_batched(store, part),
+        })?;
         let found = parts.iter().map(|(found, _)| found).sum::<usize>();
         let bytes = parts.iter().map(|(_, bytes)| bytes).sum::<u64>();
         ensure!((found, bytes) == (self.found, self.bytes), "{}: found {found} of {}", self.name, self.found);
@@ -134,6 +160,18 @@ fn look_up(store: &Store, addresses: &[Address]) -> Result<(usize, u64)> {
     let (mut found, mut bytes) = (0, 0);
     for address in addresses {
         if let Some(entity) = black_box(store.get(address)?) {
+            found += 1;
+            bytes += entity.canonical().len() as u64;
+        }
+    }
+    Ok((found, bytes))
+}
+
+/// The same with many addresses a call.
+fn look_up_batched(store: &Store, addresses: &[Address]) -> Result<(usize, u64)> {
+    let (mut found, mut bytes) = (0, 0);
+    for batch in addresses.chunks(BATCH) {
+        for entity in black_box(store.engine().entities(batch)?).iter().flatten() {
             found += 1;
             bytes += entity.canonical().len() as u64;
         }

@@ -96,13 +96,15 @@ impl Report {
     pub(crate) fn print_new(&mut self) {
         let (rows, distributions, notes) = self.printed;
         self.notes[notes..].iter().for_each(|(_, text)| println!("  {text}"));
-        println!("  {:52} {:>12} {:>25}  {:<15} verdict", "figure", "median", "min .. max", "target");
+        println!("  {:56} {:>12} {:>25}  {:<18} verdict", "figure", "median", "min .. max", "target");
         for row in &self.rows[rows..] {
             let (min, median, max) = row.spread();
             let spread = format!("{} .. {}", figure(min), figure(max));
             let name = format!("{}, {}", row.name, row.unit);
             let target = row.target.describe();
-            println!("  {name:52} {:>12} {spread:>25}  {target:<15} {}", figure(median), self.verdict(row));
+            let (median, verdict) = (figure(median), self.verdict(row));
+            let line = format!("  {name:56} {median:>12} {spread:>25}  {target:<18} {verdict}");
+            println!("{}", line.trim_end());
         }
         if distributions < self.distributions.len() {
             let names: String = QUANTILES.iter().map(|(name, _)| format!("{name:>9}")).collect();

@@ -13,6 +13,7 @@ use crate::failure::{Failure, Place, Reason};
 use crate::input::Input;
 use crate::interrupt::Interrupt;
 use crate::pipeline;
+use crate::progress::Unit;
 use crate::session::Session;
 
 const EXAMPLES: &str = "\
@@ -22,6 +23,8 @@ Examples:
   statlas address --canonical entity.json | sha256sum   (of one entity, without the line break at the end)
   statlas address --uri entities.jsonl";
 
+/// Print the addresses of entities
+///
 /// Reads entities and prints one address a line.
 ///
 /// The input is JSON lines, or one JSON object over several lines. The first entity that breaks a rule ends
@@ -52,6 +55,8 @@ enum Form {
 /// What a block came to: the lines for its entities up to the first that is refused.
 struct Printed {
     text: Vec<u8>,
+    /// Bytes of the input.
+    bytes: u64,
     refused: Option<(u64, EntityError)>,
 }
 
@@ -65,6 +70,7 @@ pub(crate) fn run(arguments: &Arguments, session: &Session) -> Result<()> {
     };
     let file = input.name.clone();
     let mut stdout = session.output().stdout();
+    let bar = session.output().progress_beside_stdout("addressing", input.bytes, Unit::Bytes);
     pipeline::run(
         2 * pipeline::workers(),
         &Interrupt::default(),
@@ -79,6 +85,7 @@ pub(crate) fn run(arguments: &Arguments, session: &Session) -> Result<()> {
         },
         move |block| print(&block, form),
         |printed: Printed| {
+            bar.inc(printed.bytes);
             stdout.write_all(&printed.text).context("cannot write to standard output")?;
             let Some((line, error)) = printed.refused else { return Ok(()) };
             stdout.flush().context("cannot write to standard output")?;
@@ -86,11 +93,12 @@ pub(crate) fn run(arguments: &Arguments, session: &Session) -> Result<()> {
             Err(Failure::refused(place, Reason::Entity(error)).into())
         },
     )?;
+    bar.finish_and_clear();
     stdout.flush().context("cannot write to standard output")
 }
 
 fn print(block: &Block, form: Form) -> Printed {
-    let mut printed = Printed { text: Vec::new(), refused: too_long(block) };
+    let mut printed = Printed { text: Vec::new(), bytes: block.bytes(), refused: too_long(block) };
     let mut canonical = Vec::new();
     for (line, text) in block.texts() {
         match Entity::from_json(text) {

@@ -9,7 +9,8 @@ use serde_json::json;
 use statlas_store::CheckReport;
 
 use crate::failure::Failure;
-use crate::output::{Unit, bytes, duration, plural, printable, thousands};
+use crate::output::{bytes, duration, plural, printable, thousands};
+use crate::progress::Unit;
 use crate::session::Session;
 
 const EXAMPLES: &str = "\
@@ -17,6 +18,8 @@ Examples:
   statlas check && echo sound
   statlas --json check | jq -r '.damage[]'";
 
+/// Read and verify everything that is stored
+///
 /// Reads everything in the store and verifies it: checksums, addresses, the SHA-256 of files, the hash
 /// chain of the commits.
 ///
@@ -26,7 +29,7 @@ Examples:
 pub(crate) struct Arguments {}
 
 pub(crate) fn run(_: &Arguments, session: &Session) -> Result<()> {
-    let store = session.open()?;
+    let store = session.open_unannounced()?;
     let begun = Instant::now();
     let bar = session.output().progress("checking", Some(0), Unit::Bytes);
     let report = store.engine().check(&mut |done, total| {
@@ -76,6 +79,9 @@ pub(crate) fn run(_: &Arguments, session: &Session) -> Result<()> {
         }
     );
     Err(Failure::integrity(message)
-        .hint("what is not listed was verified and can be read; `statlas export` saves it")
+        .hint(
+            "what is not listed was verified and can be read: `statlas export` saves the entities of it, \
+             `statlas restore-files` the files of imported entities; nothing saves the records",
+        )
         .into())
 }

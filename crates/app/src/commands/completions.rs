@@ -13,7 +13,9 @@ Examples:
   statlas completions zsh > ~/.zfunc/_statlas
   statlas completions fish > ~/.config/fish/completions/statlas.fish";
 
-/// Prints a completion script for a shell.
+/// Print a completion script for a shell
+///
+/// Put it where the shell looks for completions, and start a new shell.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Arguments {

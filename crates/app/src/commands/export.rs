@@ -11,8 +11,9 @@ use statlas_store::{Query, Store};
 use super::get::Temporary;
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
-use crate::output::{Unit, plural};
-use crate::session::Session;
+use crate::output::plural;
+use crate::progress::Unit;
+use crate::session::{Session, expect_undamaged};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -23,10 +24,13 @@ Examples:
 /// Entities that are read at a time.
 const PAGE_ROWS: usize = 10_000;
 
+/// Write all entities as JSON lines
+///
 /// Writes all entities, every version of every id, as JSON lines in the order in which they were stored.
 ///
 /// `statlas load` takes them back to the same addresses and the same versions. Files are not in the lines,
-/// only their SHA-256: see `restore-files`.
+/// only their SHA-256: see `restore-files`. If the store is damaged, what can be read is written and the
+/// command ends with code 4.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Arguments {
@@ -44,7 +48,7 @@ pub(crate) fn run(arguments: &Arguments, session: &Session) -> Result<()> {
     let Some(out) = &arguments.out else {
         let mut stdout = session.output().stdout();
         write_all(&store, &mut stdout, "standard output", &interrupt, session)?;
-        return Ok(());
+        return expect_undamaged(&store, "the export");
     };
     if out.exists() && !arguments.force {
         let failure = Failure::incomplete(format!("{} is there already", out.display()));
@@ -59,7 +63,8 @@ pub(crate) fn run(arguments: &Arguments, session: &Session) -> Result<()> {
     match session.output().json() {
         true => session.output().print_json(&json!({"entities": count, "file": name})),
         false => session.output().print(format!("{} written to {name}", plural(count, "entity", "entities"))),
-    }
+    }?;
+    expect_undamaged(&store, "the export")
 }
 
 /// Writes every entity as a line; returns how many there were.
@@ -70,7 +75,8 @@ fn write_all(
     interrupt: &Interrupt,
     session: &Session,
 ) -> Result<u64> {
-    let bar = session.output().progress("exporting", Some(store.engine().stats().entities), Unit::Count);
+    let entities = store.engine().stats().entities;
+    let bar = session.output().progress_beside_stdout("exporting", Some(entities), Unit::Count);
     let mut query = Query { limit: PAGE_ROWS, ..Query::default() };
     let (mut count, mut text) = (0, Vec::new());
     loop {

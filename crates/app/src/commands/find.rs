@@ -12,7 +12,8 @@ use crate::args::ProfileArgument;
 use crate::entity_table::{COLUMNS, cells};
 use crate::interval::{floats, identifier, integers, timestamps};
 use crate::output::plural;
-use crate::session::Session;
+use crate::progress::Unit;
+use crate::session::{Session, expect_undamaged};
 use crate::table::Table;
 
 const EXAMPLES: &str = "\
@@ -23,22 +24,27 @@ Examples:
   statlas find --adjacent dir:src --latest             (the files of a directory, newest versions)
   statlas --json find --profile stat7 --limit 0 | jq -r .id
 
-Conditions are all to be met. A list is met by any of its values. An interval is A..B with both ends
-included, A.. or ..B with one end open, or a single value. A condition on a dimension that only one profile
-has is met by entities of that profile alone.";
+Conditions are all to be met. A list is met by any of its values. An interval is A..B with both
+ends included, A.. or ..B with one end open, or a single value. A condition on a dimension that only
+one profile has is met by entities of that profile alone. Ordering by such a dimension leaves out the
+entities of the other profile, and so does --count with that order.
+
+If the store is damaged, what can be read is listed or counted and the command ends with code 4.";
 
 /// Entities that are read at a time when all are asked for.
 const PAGE_ROWS: usize = 10_000;
 /// Rows that are aligned together.
 const TABLE_ROWS: usize = 1000;
 
+/// Find entities by their coordinates
+///
 /// Lists the entities that meet all conditions; without any, all of them.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     conditions: Conditions,
-    /// What the rows are sorted by
+    /// What the rows are sorted by; a dimension of one profile leaves out the entities of the other
     #[arg(long, value_name = "DIMENSION", default_value = "commit", help_heading = "Answer")]
     order_by: OrderArgument,
     /// The largest, or newest, first
@@ -51,7 +57,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "NEXT", help_heading = "Answer")]
     cursor: Option<Cursor>,
     /// Print only how many there are
-    #[arg(long, help_heading = "Answer", conflicts_with_all = ["cursor", "limit", "order_by", "desc"])]
+    #[arg(long, help_heading = "Answer", conflicts_with_all = ["cursor", "limit"])]
     count: bool,
 }
 
@@ -166,29 +172,38 @@ pub(crate) fn run(arguments: Arguments, session: &Session) -> Result<()> {
     let filter = Filter::from(conditions);
     let store = session.open()?;
     if count {
-        let count = store.engine().count(&filter)?;
-        return match session.output().json() {
+        let count = count_rows(&store, filter, order_by.0)?;
+        match session.output().json() {
             true => session.output().print_json(&json!({"count": count})),
             false => session.output().print(count),
-        };
+        }?;
+        return expect_undamaged(&store, "the count");
     }
     let query = Query { filter, order_by: order_by.0, descending: desc, limit: 0, after: cursor };
     let (rows, next) = list(&store, query, limit, session)?;
     match next {
-        _ if session.output().json() => Ok(()),
+        _ if session.output().json() => {}
         Some(next) => {
             let rows = plural(rows as u64, "row", "rows");
             session.output().note(format!(
                 "{rows} shown, and there may be more: add --cursor {next}, or --limit 0 for all"
             ));
-            Ok(())
         }
-        None if rows == 0 => {
-            session.output().note("no entity meets the conditions");
-            Ok(())
-        }
-        None => Ok(()),
+        None if rows == 0 => session.output().note("no entity meets the conditions"),
+        None => {}
     }
+    expect_undamaged(&store, "the answer")
+}
+
+/// How many rows all pages have together: an order that only one profile has leaves out the other.
+fn count_rows(store: &Store, mut filter: Filter, order_by: OrderBy) -> Result<u64> {
+    if let Some(profile) = order_by.profile() {
+        if !filter.profile.is_empty() && !filter.profile.contains(&profile) {
+            return Ok(0);
+        }
+        filter.profile = vec![profile];
+    }
+    Ok(store.engine().count(&filter)?)
 }
 
 /// Prints up to `limit` rows, page by page; returns how many, and where to go on.
@@ -196,11 +211,13 @@ fn list(store: &Store, mut query: Query, limit: usize, session: &Session) -> Res
     let wanted = if limit == 0 { usize::MAX } else { limit };
     let page_rows = if session.output().json() { PAGE_ROWS } else { TABLE_ROWS };
     let mut stdout = session.output().stdout();
+    let bar = session.output().progress_beside_stdout("finding", None, Unit::Count);
     let mut rows = 0;
     loop {
         query.limit = page_rows.min(wanted - rows);
         let page = store.engine().find(&query)?;
         rows += page.entities.len();
+        bar.set_position(rows as u64);
         print_page(&page, session, &mut stdout)?;
         match page.next {
             Some(next) if rows < wanted => query.after = Some(next),
@@ -210,6 +227,7 @@ fn list(store: &Store, mut query: Query, limit: usize, session: &Session) -> Res
                         .context("cannot write to standard output")?;
                 }
                 stdout.flush().context("cannot write to standard output")?;
+                bar.finish_and_clear();
                 return Ok((rows, next));
             }
         }

@@ -1,6 +1,7 @@
 //! `generate`: entities to try things with.
 
 use std::io::Write;
+use std::ops::Range;
 
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
@@ -9,6 +10,7 @@ use statlas_lab::Generator;
 
 use crate::interrupt::Interrupt;
 use crate::pipeline;
+use crate::progress::Unit;
 use crate::session::Session;
 
 const EXAMPLES: &str = "\
@@ -20,6 +22,8 @@ Examples:
 /// Entities that are made in one piece.
 const CHUNK: u64 = 4096;
 
+/// Make entities to try things with
+///
 /// Prints varied, valid entities as JSON lines.
 ///
 /// The same seed and profile give the same entities on every machine; entity number n does not depend on
@@ -58,6 +62,7 @@ pub(crate) fn run(arguments: &Arguments, session: &Session) -> Result<()> {
     let generator = Generator::new(arguments.seed, profile);
     let count = arguments.count;
     let mut stdout = session.output().stdout();
+    let bar = session.output().progress_beside_stdout("generating", Some(count), Unit::Count);
     pipeline::run(
         2 * pipeline::workers(),
         &Interrupt::default(),
@@ -68,15 +73,19 @@ pub(crate) fn run(arguments: &Arguments, session: &Session) -> Result<()> {
             }
             Ok(())
         },
-        move |range| {
-            let mut text = Vec::new();
+        move |range: Range<u64>| {
+            let (mut text, entities) = (Vec::new(), range.end - range.start);
             for number in range {
                 generator.entity(number).to_json_into(&mut text);
                 text.push(b'\n');
             }
-            text
+            (entities, text)
         },
-        |text| stdout.write_all(&text).context("cannot write to standard output"),
+        |(entities, text)| {
+            bar.inc(entities);
+            stdout.write_all(&text).context("cannot write to standard output")
+        },
     )?;
+    bar.finish_and_clear();
     stdout.flush().context("cannot write to standard output")
 }

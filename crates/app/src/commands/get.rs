@@ -1,7 +1,7 @@
 //! `get`: an entity as JSON, or its file.
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -9,6 +9,7 @@ use clap::Args;
 use statlas_store::{FileReader, Store, StoredEntity};
 
 use crate::failure::Failure;
+use crate::progress::Unit;
 use crate::session::{self, Session, WHAT_HELP};
 
 const EXAMPLES: &str = "\
@@ -20,6 +21,11 @@ Examples:
   statlas get --file main.rs file:src/main.rs          (the file that belongs to it)
   statlas get --file - file:README.md | less";
 
+/// Files are copied in pieces of this size.
+const COPY_BYTES: usize = 256 << 10;
+
+/// Print an entity, or write its file
+///
 /// Prints an entity as one line of JSON; a URI may name several.
 ///
 /// The JSON can be loaded again and gives the same address.
@@ -71,41 +77,88 @@ fn open_file<'a>(store: &'a Store, entity: &StoredEntity) -> Result<FileReader<'
 }
 
 fn write_file(mut reader: FileReader<'_>, out: &Path, force: bool, session: &Session) -> Result<()> {
+    let bar = session.output().progress_beside_stdout("writing", Some(reader.len()), Unit::Bytes);
+    let mut copy_to =
+        |writer: &mut dyn Write, name: &str| copy(&mut reader, writer, name, |bytes| bar.inc(bytes));
     if out.as_os_str() == "-" {
         let mut stdout = session.output().stdout();
-        copy(&mut reader, &mut stdout, "standard output")?;
+        copy_to(&mut stdout, "standard output")?;
+        bar.finish_and_clear();
         return stdout.flush().context("cannot write to standard output");
     }
     let name = out.display().to_string();
-    let existing = fs::symlink_metadata(out).ok();
-    if existing.as_ref().is_some_and(fs::Metadata::is_dir) {
-        return Err(Failure::usage(format!("{name} is a directory; --file wants the name of a file")).into());
-    }
-    let is_device = existing.as_ref().is_some_and(|metadata| !metadata.is_file() && !metadata.is_symlink());
-    if existing.is_some() && !is_device && !force {
-        return Err(Failure::incomplete(format!("{name} is there already"))
-            .hint("--force replaces it")
-            .into());
-    }
-    if is_device {
-        let mut file =
-            File::options().write(true).open(out).with_context(|| format!("cannot write {name}"))?;
-        return copy(&mut reader, &mut file, &name);
-    }
-    let temporary = Temporary::beside(out)?;
+    let context = || format!("cannot write to {name}");
+    let target = match target(out, &name)? {
+        Target::Stream => {
+            let mut file = File::options().write(true).open(out).with_context(context)?;
+            copy_to(&mut file, &name)?;
+            bar.finish_and_clear();
+            return Ok(());
+        }
+        Target::Existing(_) if !force => {
+            let failure = Failure::incomplete(format!("{name} is there already"));
+            return Err(failure.hint("--force replaces it").into());
+        }
+        Target::Existing(target) => target,
+        Target::New => out.to_owned(),
+    };
+    let temporary = Temporary::beside(&target)?;
     let mut file = temporary.create()?;
-    copy(&mut reader, &mut file, &name)?;
-    file.sync_all().with_context(|| format!("cannot write {name}"))?;
-    temporary.rename(out)
+    copy_to(&mut file, &name)?;
+    file.sync_all().with_context(context)?;
+    bar.finish_and_clear();
+    temporary.rename(&target)
 }
 
-/// Copies a stored file. What the store finds damaged stays an error of the store.
-pub(crate) fn copy(reader: &mut FileReader<'_>, writer: &mut dyn Write, name: &str) -> Result<()> {
-    let mut source = Source { reader, error: None };
-    let copied = io::copy(&mut source, writer);
-    match source.error {
-        Some(error) => Err(read_error(error)),
-        None => copied.map(|_| ()).with_context(|| format!("cannot write {name}")),
+/// What a file is to be written to.
+enum Target {
+    /// A device or a pipe, which takes the bytes as they come.
+    Stream,
+    /// A file that is there, under its name without symbolic links.
+    Existing(PathBuf),
+    /// A name that nothing has.
+    New,
+}
+
+/// What a name stands for, symbolic links followed.
+fn target(out: &Path, name: &str) -> Result<Target> {
+    let context = || format!("cannot write to {name}");
+    match fs::metadata(out) {
+        Ok(metadata) if metadata.is_dir() => {
+            Err(Failure::usage(format!("{name} is a directory; --file wants the name of a file")).into())
+        }
+        Ok(metadata) if metadata.is_file() => {
+            Ok(Target::Existing(fs::canonicalize(out).with_context(context)?))
+        }
+        Ok(_) => Ok(Target::Stream),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(anyhow::Error::new(error).context(context()))
+        }
+        Err(_) if fs::symlink_metadata(out).is_ok() => {
+            Err(Failure::incomplete(format!("{name} is a symbolic link that leads nowhere")).into())
+        }
+        Err(_) => Ok(Target::New),
+    }
+}
+
+/// Copies a stored file. What the store finds damaged stays an error of the store. `progress` is told the
+/// number of bytes after each piece.
+pub(crate) fn copy(
+    reader: &mut FileReader<'_>,
+    writer: &mut dyn Write,
+    name: &str,
+    mut progress: impl FnMut(u64),
+) -> Result<()> {
+    let mut buffer = vec![0; COPY_BYTES];
+    loop {
+        let read = match reader.read(&mut buffer) {
+            Ok(0) => return Ok(()),
+            Ok(read) => read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(read_error(error)),
+        };
+        writer.write_all(&buffer[..read]).with_context(|| format!("cannot write to {name}"))?;
+        progress(read as u64);
     }
 }
 
@@ -114,24 +167,6 @@ pub(crate) fn read_error(error: io::Error) -> anyhow::Error {
     match error.downcast::<statlas_store::Error>() {
         Ok(error) => error.into(),
         Err(error) => anyhow::Error::new(error).context("cannot read the stored file"),
-    }
-}
-
-/// Keeps errors of the reading side apart from those of the writing side.
-struct Source<'a, 'b> {
-    reader: &'a mut FileReader<'b>,
-    error: Option<io::Error>,
-}
-
-impl io::Read for Source<'_, '_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.reader.read(buffer).map_err(|error| {
-            if error.kind() == io::ErrorKind::Interrupted {
-                return error;
-            }
-            self.error = Some(error);
-            io::Error::other("the stored file can't be read")
-        })
     }
 }
 

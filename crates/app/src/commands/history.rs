@@ -17,6 +17,8 @@ Examples:
   statlas history 2a803d2480c2                         (the versions of the id that this entity has)
   statlas --json history bc-0001";
 
+/// List the versions of an id
+///
 /// Lists the versions of an id, the oldest first; the last one is its head.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]

@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use clap::Args;
-use indicatif::ProgressBar;
 use serde_json::{Value, json};
 use statlas_core::{Alignment, Identifier, Polarity};
 use statlas_store::{Durability, Store};
@@ -18,8 +17,9 @@ use crate::args::{DurabilityArgument, ProfileArgument};
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
 use crate::interval::identifier;
-use crate::output::{self, Output, Unit, plural, printable};
+use crate::output::{self, Output, plural, printable};
 use crate::pipeline::{self, End};
+use crate::progress::Unit;
 use crate::session::Session;
 
 mod content;
@@ -36,6 +36,7 @@ pub(crate) use mapping::encode_prefix;
 pub(crate) use stamp::parse_modified;
 use take::{Taken, Taker};
 use walk::{Job, Problem, ProblemKind, Walk};
+pub(crate) use walk::{identity, store_directory};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -64,10 +65,12 @@ What a file becomes:
                half text, else CHAOTIC_NEUTRAL
 Nothing depends on the clock. Flags override each of them.";
 
+/// Store the files of a directory
+///
 /// Stores every regular file of a directory as an entity and a blob.
 ///
 /// A second run takes only what changed: a file whose size, times and inode are as they were is not read
-/// again. Symbolic links are never followed; they, sockets, pipes and devices are counted and left out.
+/// again, unless the flags are others. Symbolic links are never followed; they, sockets, pipes and devices are counted and left out.
 /// Files that can't be read, or that keep changing while they are read, are reported and the command ends
 /// with code 1.
 #[derive(Debug, Args)]
@@ -75,11 +78,11 @@ Nothing depends on the clock. Flags override each of them.";
 pub(crate) struct Arguments {
     /// The directory
     dir: PathBuf,
-    #[command(flatten)]
-    pub(crate) overrides: Overrides,
     /// When a batch counts as stored
     #[arg(long, value_name = "LEVEL", default_value = "synced")]
     durability: DurabilityArgument,
+    #[command(flatten)]
+    overrides: Overrides,
 }
 
 /// What a user may want otherwise than it is derived from the file.
@@ -87,7 +90,7 @@ pub(crate) struct Arguments {
 #[command(next_help_heading = "Coordinates")]
 pub(crate) struct Overrides {
     /// Put this before every path, as if the files lay in that directory
-    #[arg(long, value_name = "PATH", default_value = "")]
+    #[arg(long, value_name = "PATH", default_value = "", hide_default_value = true)]
     pub(crate) prefix: String,
     /// The coordinate space; stat7 unless told otherwise
     #[arg(long)]
@@ -210,7 +213,7 @@ fn take_all(
     output: &Output,
 ) -> Result<(Report, End)> {
     let begun = Instant::now();
-    let bar: ProgressBar = output.progress("importing", None, Unit::Count);
+    let bar = output.progress("importing", None, Unit::Count);
     let mut report = Report::default();
     let prefix = mapping.prefix().to_owned();
     let taker = Taker::new(store.clone(), mapping);
@@ -255,7 +258,7 @@ fn print(report: &Report, end: End, output: &Output) -> Result<()> {
         }));
     }
     output.print(format!(
-        "{}: {} new, {} changed, {} unchanged; {} read, in {} ({} files/s)",
+        "{}: {} new, {} changed, {} unchanged; {} read, in {} ({} files/s, {}/s)",
         plural(report.files(), "file", "files"),
         output::thousands(*new),
         output::thousands(*changed),
@@ -263,6 +266,7 @@ fn print(report: &Report, end: End, output: &Output) -> Result<()> {
         output::bytes(*bytes_read),
         output::duration(*time),
         output::thousands(rate),
+        output::bytes(output::per_second(*bytes_read, *time)),
     ))?;
     for kind in ProblemKind::ALL {
         let count = report.count(kind);

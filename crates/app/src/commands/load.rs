@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
-use indicatif::ProgressBar;
 use serde_json::json;
 use statlas_store::{Commit, Durability, Store};
 
@@ -17,8 +16,9 @@ use crate::blocks::Blocks;
 use crate::failure::{Failure, Place, Reason};
 use crate::input::Input;
 use crate::interrupt::Interrupt;
-use crate::output::{self, Unit};
+use crate::output;
 use crate::pipeline::{self, End};
+use crate::progress::{Progress, Unit};
 use crate::session::Session;
 
 mod parse;
@@ -36,6 +36,8 @@ Examples:
   statlas --store memory: load entities.jsonl          (check a file without keeping anything)
   zcat entities.jsonl.gz | statlas load --durability written -";
 
+/// Store entities from JSON lines
+///
 /// Stores entities from JSON lines, one entity a line.
 ///
 /// Lines are committed in batches of some ten thousand entities, each as a whole or not at all. An entity
@@ -110,7 +112,7 @@ struct Load<'a> {
     file: String,
     /// Where refused lines go; `None` if the first one ends the load.
     skipped: Option<RefusedFile>,
-    bar: ProgressBar,
+    bar: Progress,
     total: Commit,
     begun: Instant,
 }

@@ -16,6 +16,8 @@ Examples:
   statlas near 2a803d2480c2 -k 25
   statlas --json near bc-0001 -k 1";
 
+/// Find the entities most similar to one
+///
 /// Lists the entities of the same profile whose position is most similar, the most similar first.
 ///
 /// stat7 uses the entanglement score, where 0.85 and more counts as entangled, fractalstat its weighted

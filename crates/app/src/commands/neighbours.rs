@@ -17,6 +17,8 @@ Examples:
   statlas neighbours bc-0001 --hops 3 --limit 100
   statlas find --adjacent dir:src                      (the other way: who names this id as a neighbour)";
 
+/// Follow the neighbours of an id
+///
 /// Lists the ids that can be reached from an id over adjacency, nearest first.
 ///
 /// The newest version of each id is followed. An id that is named but not stored is listed without an

@@ -15,6 +15,8 @@ use super::address::too_long;
 use crate::blocks::Blocks;
 use crate::failure::{Failure, Place, Reason};
 use crate::input::Input;
+use crate::output::Output;
+use crate::progress::Unit;
 use crate::session::Session;
 
 const EXAMPLES: &str = "\
@@ -23,9 +25,12 @@ Examples:
   statlas generate --count 1 | statlas put -
   statlas put entity.json --file picture.png           (statlas get --file OUT WHAT writes it back)";
 
+/// Store one entity
+///
 /// Stores one entity, given as JSON, and prints its address.
 ///
-/// An entity that is stored already stays as it is, and its address is printed just the same.
+/// An entity that is stored already stays as it is, and its address is printed just the same; with another
+/// token or file than the stored one it is refused.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Arguments {
@@ -41,21 +46,17 @@ pub(crate) fn run(arguments: &Arguments, session: &Session) -> Result<()> {
     let store = session.open_or_create(Durability::Synced)?;
     let mut batch = Batch::new();
     let entity = match &arguments.file {
-        Some(path) => attach(path, &place, entity, &store, &mut batch)?,
+        Some(path) => attach(store_file(path, &store, &mut batch, session.output())?, &place, entity)?,
         None => entity,
     };
-    let blob = entity.blob();
     let address = batch.put_entity(entity);
     let commit = store.commit(batch, Durability::Synced).map_err(|error| match error.kind() {
-        ErrorKind::Mutability | ErrorKind::Invalid => Failure::refused(place, Reason::Store(error)).into(),
+        ErrorKind::Mutability | ErrorKind::Invalid | ErrorKind::Conflict => {
+            Failure::refused(place, Reason::Store(error)).into()
+        }
         _ => anyhow::Error::new(error),
     })?;
     let is_new = commit.entities_new > 0;
-    if !is_new && arguments.file.is_some() && store.get(&address)?.and_then(|stored| stored.blob()) != blob {
-        let message = format!("{address} is stored already with another file or none, and stays as it is");
-        let hint = "what is attached to an entity is settled when it is first stored; remove it first, or store another version";
-        return Err(Failure::incomplete(message).hint(hint).into());
-    }
     store.close()?;
     match session.output().json() {
         true => session.output().print_json(&json!({"address": address.to_string(), "new": is_new})),
@@ -95,42 +96,40 @@ fn read(path: &Path) -> Result<(Place, Entity)> {
     })
 }
 
-/// Stores a file, or puts it into the batch if it is small, and names it in the entity.
-fn attach(path: &Path, place: &Place, entity: Entity, store: &Store, batch: &mut Batch) -> Result<Entity> {
+/// Stores a large file, or puts a small one into the batch.
+fn store_file(path: &Path, store: &Store, batch: &mut Batch, output: &Output) -> Result<BlobId> {
     let context = || format!("cannot read {}", path.display());
     let mut file = File::open(path).with_context(context)?;
     let metadata = file.metadata().with_context(context)?;
     if !metadata.is_file() {
         return Err(Failure::usage(format!("{} is no regular file", path.display())).into());
     }
-    let id = if metadata.len() <= BLOB_WHOLE_BYTES_MAX as u64 {
+    let (id, bytes) = if metadata.len() <= BLOB_WHOLE_BYTES_MAX as u64 {
         let mut bytes = Vec::new();
         (&mut file).take(BLOB_WHOLE_BYTES_MAX as u64 + 1).read_to_end(&mut bytes).with_context(context)?;
-        if bytes.len() as u64 != metadata.len() {
-            anyhow::bail!("{} changed while it was read", path.display());
-        }
-        named_as(BlobId::of(&bytes), place, &entity)?;
-        batch.put_blob(bytes)
+        let len = bytes.len() as u64;
+        (batch.put_blob(bytes), len)
     } else {
-        store.files().put(&mut file)?.id
+        let bar = output.progress("storing", Some(metadata.len()), Unit::Bytes);
+        let stored = store.files().put(&mut bar.wrap_read(file))?;
+        bar.finish_and_clear();
+        (stored.id, stored.bytes)
     };
-    named_as(id, place, &entity)?;
-    let token = entity.token().copied();
-    Ok(entity.with_attachments(token, Some(id)))
+    anyhow::ensure!(bytes == metadata.len(), "{} changed while it was read", path.display());
+    Ok(id)
 }
 
-/// An entity that names its file already must name this one.
-fn named_as(id: BlobId, place: &Place, entity: &Entity) -> Result<()> {
+/// Names a file in an entity; one that names its file already must name this one.
+fn attach(id: BlobId, place: &Place, entity: Entity) -> Result<Entity> {
     match entity.blob() {
         Some(named) if named != id => {
-            let error = EntityError::new(
-                EntityErrorKind::Blob,
-                "blob",
-                named,
-                format!("{id}, the SHA-256 of the file"),
-            );
+            let allowed = format!("{id}, the SHA-256 of the file");
+            let error = EntityError::new(EntityErrorKind::Blob, "blob", named, allowed);
             Err(Failure::refused(place.clone(), Reason::Entity(error)).into())
         }
-        _ => Ok(()),
+        _ => {
+            let token = entity.token().copied();
+            Ok(entity.with_attachments(token, Some(id)))
+        }
     }
 }

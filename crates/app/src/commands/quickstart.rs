@@ -26,6 +26,8 @@ Examples:
   statlas quickstart ~/Documents
   statlas --store memory: quickstart                   (without anything left on disk)";
 
+/// See it all at work on real files, in one command
+///
 /// Imports a directory, adds generated entities, finds them again in every way there is, and prints what
 /// it did and how long it took.
 ///

@@ -17,6 +17,8 @@ Examples:
   statlas rm bc-0001                                   (the newest version of the id)
   statlas rm --all-versions bc-0001";
 
+/// Remove an entity
+///
 /// Removes an entity and prints what was removed. It does not ask.
 ///
 /// Of an id, the newest version is removed, and the one before becomes its head. The file that belongs to

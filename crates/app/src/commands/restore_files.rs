@@ -9,12 +9,13 @@ use serde_json::{Value, json};
 use statlas_store::{Error as StoreError, ErrorKind, Filter, Query, Store, StoredEntity};
 
 use super::get;
-use super::import::{encode_prefix, parse_modified};
+use super::import::{encode_prefix, parse_modified, store_directory};
 use crate::failure::Failure;
 use crate::file_id::{self, FILE};
 use crate::interrupt::Interrupt;
-use crate::output::{self, Unit, plural, printable};
-use crate::session::Session;
+use crate::output::{self, plural, printable};
+use crate::progress::{Progress, Unit};
+use crate::session::{Session, expect_undamaged};
 
 mod tree;
 
@@ -31,19 +32,21 @@ const PAGE_ROWS: usize = 1000;
 /// Problems that are listed for people; `--json` lists all.
 const PROBLEMS_LISTED: usize = 20;
 
+/// Write stored files back into a directory
+///
 /// Writes the newest version of every stored file back into a directory, verified, with its permissions
 /// and its time of modification.
 ///
 /// A file that is there already is left alone if it is the same, and not replaced without --force if it
 /// differs. Nothing is ever written outside of the directory, whatever the stored names say and whatever
-/// symbolic links the directory holds. Files that were deleted after their import are written too.
+/// symbolic links the directory holds, and nothing into the store itself. Files that were deleted after their import are written too.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Arguments {
     /// Where to write to; made if it is not there
     dir: PathBuf,
     /// Only files under this path, written without it: what `import --prefix` put before
-    #[arg(long, value_name = "PATH", default_value = "")]
+    #[arg(long, value_name = "PATH", default_value = "", hide_default_value = true)]
     prefix: String,
     /// Replace files that differ
     #[arg(long)]
@@ -65,7 +68,7 @@ struct Report {
 pub(crate) fn run(arguments: &Arguments, session: &Session) -> Result<()> {
     let prefix = encode_prefix(&arguments.prefix)?;
     let store = session.open()?;
-    let tree = Tree::open(&arguments.dir, arguments.force)?;
+    let tree = Tree::open(&arguments.dir, arguments.force, store_directory(session.location()))?;
     let interrupt = Interrupt::install()?;
     let begun = Instant::now();
     let bar = session.output().progress("restoring", Some(store.engine().stats().entities), Unit::Count);
@@ -75,11 +78,11 @@ pub(crate) fn run(arguments: &Arguments, session: &Session) -> Result<()> {
     done?;
     let report = restore.report;
     print(&report, begun.elapsed(), session)?;
-    end(&report)
+    end(&report, &store)
 }
 
 /// The command's end as its exit code has it.
-fn end(report: &Report) -> Result<()> {
+fn end(report: &Report, store: &Store) -> Result<()> {
     if !report.complete {
         let files = plural(report.written + report.same, "file is", "files are");
         return Err(
@@ -88,8 +91,15 @@ fn end(report: &Report) -> Result<()> {
     }
     let files = plural(report.problems.len() as u64, "file", "files");
     match (report.damaged, report.problems.len()) {
-        (_, 0) => Ok(()),
-        (0, _) => Err(Failure::incomplete(format!("{files} could not be written")).into()),
+        (_, 0) => expect_undamaged(store, "what was restored"),
+        (0, _) if store.engine().stats().damage.is_empty() => {
+            Err(Failure::incomplete(format!("{files} could not be written")).into())
+        }
+        (0, _) => {
+            let message =
+                format!("{files} could not be written, and others may be missing: the store is damaged");
+            Err(Failure::integrity(message).hint("`statlas check` lists the damage").into())
+        }
         (damaged, _) => {
             let message =
                 format!("{files} could not be written, {damaged} of them because stored bytes are damaged");
@@ -106,7 +116,7 @@ struct Restore<'a> {
 }
 
 impl Restore<'_> {
-    fn all(&mut self, interrupt: &Interrupt, bar: &indicatif::ProgressBar) -> Result<()> {
+    fn all(&mut self, interrupt: &Interrupt, bar: &Progress) -> Result<()> {
         let filter = Filter { latest: true, ..Filter::default() };
         let mut query = Query { filter, limit: PAGE_ROWS, ..Query::default() };
         loop {
@@ -163,7 +173,7 @@ impl Restore<'_> {
         };
         let meta = meta(entity)?;
         let bytes = reader.len();
-        self.tree.place(&names, blob, bytes, meta, &mut |file| get::copy(&mut reader, file, path))
+        self.tree.place(&names, blob, bytes, meta, &mut |file| get::copy(&mut reader, file, path, |_| {}))
     }
 }
 
@@ -193,12 +203,13 @@ fn print(report: &Report, time: std::time::Duration, session: &Session) -> Resul
         }));
     }
     session.output().print(format!(
-        "{} written ({}), {} there already, in {} ({} files/s)",
+        "{} written ({}), {} there already, in {} ({} files/s, {}/s)",
         plural(*written, "file", "files"),
         output::bytes(*bytes),
         output::thousands(*same),
         output::duration(time),
         output::thousands(rate),
+        output::bytes(output::per_second(*bytes, time)),
     ))?;
     for (id, why) in problems.iter().take(PROBLEMS_LISTED) {
         session.output().warn(format!("{}: {why}", printable(id)));

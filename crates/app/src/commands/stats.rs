@@ -8,7 +8,7 @@ use crate::output::{bytes, thousands};
 use crate::session::Session;
 
 pub(crate) fn run(session: &Session) -> Result<()> {
-    let store = session.open()?;
+    let store = session.open_unannounced()?;
     let stats = store.engine().stats();
     if session.output().json() {
         return session.output().print_json(&json!({

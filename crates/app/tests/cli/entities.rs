@@ -203,3 +203,48 @@ fn an_attached_file_must_be_the_one_that_the_entity_names() {
     world.ok(&["put", "e.json"]);
     world.run(&["put", "e.json", "--file", "file"]).refuses(1, &["stored already", "remove it first"]);
 }
+
+#[cfg(unix)]
+#[test]
+fn a_file_is_written_through_links_and_into_pipes() {
+    use std::os::unix::fs::symlink;
+    let world = World::new();
+    world.write("e.json", entity("a", |_| {}));
+    world.write("file", "content");
+    world.ok(&["put", "e.json", "--file", "file"]);
+    world.write("deep/target", "old");
+    symlink("deep/target", world.path("link")).expect("a link");
+    world.run(&["get", "--file", "link", "a"]).refuses(1, &["is there already", "--force"]);
+    world.ok(&["get", "--file", "link", "--force", "a"]);
+    assert!(std::fs::symlink_metadata(world.path("link")).expect("the link").is_symlink());
+    assert_eq!(world.read("deep/target"), "content");
+    assert_eq!(
+        std::fs::read_dir(world.path("deep")).expect("a list").count(),
+        1,
+        "no temporary file is left"
+    );
+    symlink("nowhere", world.path("dangling")).expect("a link");
+    world.run(&["get", "--file", "dangling", "--force", "a"]).refuses(1, &["leads nowhere"]);
+    symlink("deep", world.path("to-directory")).expect("a link");
+    world.run(&["get", "--file", "to-directory", "--force", "a"]).refuses(2, &["is a directory"]);
+    // Standard output is a pipe here.
+    assert_eq!(world.ok(&["get", "--file", "/dev/stdout", "a"]).out, "content");
+    world.ok(&["get", "--file", "/dev/null", "a"]);
+}
+
+#[test]
+fn what_is_stored_with_other_attachments_is_a_conflict_of_that_line_alone() {
+    let world = World::new();
+    world.feed(&["put", "-"], entity("a", |_| {})).expect_code(0);
+    let blob = "0".repeat(64);
+    let other = entity("a", |e| e["blob"] = blob.as_str().into());
+    let run = world.feed(&["--json", "put", "-"], &other).expect_code(1);
+    assert_eq!(run.error()["kind"], "conflict", "{run:?}");
+    let lines = [entity("b", |_| {}), other, entity("c", |_| {})].join("\n");
+    world.write("e.jsonl", lines);
+    let answer = world.json(&["load", "--on-error", "skip", "e.jsonl"]);
+    assert_eq!((&answer["new"], &answer["refused"]), (&2.into(), &1.into()), "{answer}");
+    let refused = world.read("refused.jsonl");
+    assert!(refused.contains(r#""line":2"#) && refused.contains(r#""conflict""#), "{refused}");
+    world.run(&["load", "e.jsonl"]).refuses(1, &["e.jsonl:2"]);
+}

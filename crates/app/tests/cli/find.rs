@@ -145,3 +145,33 @@ fn wrong_conditions_are_wrong_usage() {
         assert_eq!(run.error()["kind"], "usage");
     }
 }
+
+#[test]
+fn a_count_is_the_number_of_rows_in_every_order() {
+    let (world, entities) = filled();
+    let orders = [
+        "commit",
+        "created_at",
+        "lineage",
+        "dimensionality",
+        "resonance",
+        "velocity",
+        "density",
+        "luminosity",
+    ];
+    for order in orders {
+        for conditions in
+            [&[][..], &["--profile", "stat7"], &["--profile", "fractalstat", "--lineage", "..50"]]
+        {
+            let arguments = [&["find", "--order-by", order][..], conditions].concat();
+            let rows = ids(&world.ok(&[&["--json"], &arguments[..], &["--limit", "0"]].concat())).len();
+            let count = world.ok(&[&arguments[..], &["--count"]].concat()).out;
+            assert_eq!(count.trim(), rows.to_string(), "{arguments:?}");
+        }
+    }
+    let stat7 = entities.iter().filter(|e| e["profile"] == "stat7").count();
+    let count = world.ok(&["find", "--count", "--order-by", "density"]).out;
+    assert!(count.trim() == stat7.to_string() && stat7 < entities.len(), "{count}");
+    let help = world.ok(&["find", "--help"]).out;
+    assert!(help.contains("leaves out the"), "{help}");
+}

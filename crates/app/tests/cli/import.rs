@@ -147,7 +147,11 @@ fn flags_that_would_break_the_rules_of_versions_are_refused_for_each_file() {
         answer["problems"][0]["cause"].as_str().is_some_and(|cause| cause.contains("mutability")),
         "{answer}"
     );
-    assert_eq!(counts(&world.json(&["import", "in"])), [0, 2, 1]);
+    // Without the flag, the file that was stored with it is the one that is refused.
+    let run = world.run(&["--json", "import", "in"]).expect_code(1);
+    let answer = &run.values()[0];
+    assert_eq!(counts(answer), [0, 2, 0]);
+    assert_eq!(problems(answer), [("refused".to_owned(), "c.txt".to_owned())]);
 }
 
 #[test]
@@ -244,4 +248,79 @@ fn paths_too_long_for_an_id_are_reported() {
     assert_eq!(counts(answer), [1, 0, 0]);
     assert_eq!(problems(answer).len(), 1);
     assert_eq!(problems(answer)[0].0, "refused");
+}
+
+#[test]
+fn a_file_that_never_stops_growing_is_reported_as_changed() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    let world = World::new();
+    let file = fs::File::create(world.write("in/growing", "")).expect("the file");
+    // Holes take no space.
+    file.set_len(4 << 20).expect("a length");
+    let done = AtomicBool::new(false);
+    let run = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            // Faster than it can be read, for much longer than an import takes.
+            for step in 2..10_000 {
+                if done.load(Ordering::Relaxed) {
+                    return;
+                }
+                file.set_len(step * (2 << 20)).expect("a length");
+                std::thread::sleep(std::time::Duration::from_millis(1));
+            }
+            panic!("the file was read for as long as it grew");
+        });
+        let run = world.run(&["--json", "import", "in"]);
+        done.store(true, Ordering::Relaxed);
+        run
+    });
+    let run = run.expect_code(1);
+    assert_eq!(problems(&run.values()[0]), [("changed".to_owned(), "growing".to_owned())]);
+}
+
+#[test]
+fn other_flags_on_a_second_run_are_not_ignored() {
+    let world = World::new();
+    let file = world.write("in/a.txt", "one");
+    let long_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(3600);
+    fs::File::options().write(true).open(&file).expect("the file").set_modified(long_ago).expect("a time");
+    for settled in [false, true] {
+        // Once with a file that is read in any case, once with one that is not.
+        std::thread::sleep(std::time::Duration::from_millis(if settled { 200 } else { 0 }));
+        world.ok(&["import", "in"]);
+        for flags in [
+            ["--realm", "void"],
+            ["--entity-type", "agent"],
+            ["--lineage", "9"],
+            ["--profile", "fractalstat"],
+        ] {
+            let run = world.run(&["--json", "import", "in", flags[0], flags[1]]).expect_code(1);
+            assert_eq!(problems(&run.values()[0]), [("refused".to_owned(), "a.txt".to_owned())], "{flags:?}");
+        }
+        let flags = ["import", "in", "--horizon", "decay"];
+        assert_eq!(counts(&world.json(&flags)), [0, 1, 0]);
+        assert_eq!(counts(&world.json(&flags)), [0, 0, 1]);
+        assert_eq!(world.ok(&["get", "file:a.txt"]).values()[0]["coordinates"]["horizon"], "decay");
+        assert_eq!(counts(&world.json(&["import", "in"])), [0, 1, 0]);
+        assert_eq!(counts(&world.json(&["import", "in", "--profile", "stat7"])), [0, 0, 1]);
+    }
+}
+
+#[test]
+fn a_file_that_meets_damage_is_reported_and_the_others_stored() {
+    let world = World::new();
+    let large: Vec<u8> =
+        (0..700_000_u32).flat_map(|n| (n.wrapping_mul(2_654_435_761) >> 7).to_le_bytes()).collect();
+    world.write("in/large.bin", &large);
+    world.ok(&["import", "in"]);
+    world.damage(&large[1_400_000..1_400_064]);
+    // Whether a new id was stored before is what a damaged store can't tell; the file after it is fine.
+    world.write("in/a.txt", "one");
+    world.write("in/large.bin", [&large[..], b"more"].concat());
+    let run = world.run(&["--json", "import", "in"]).expect_code(1);
+    let answer = &run.values()[0];
+    assert_eq!(counts(answer), [0, 1, 0]);
+    assert_eq!(problems(answer), [("damaged".to_owned(), "a.txt".to_owned())]);
+    world.ok(&["get", "--file", "out", "file:large.bin"]);
+    assert_eq!(fs::read(world.path("out")).expect("the file").len(), large.len() + 4);
 }

@@ -200,3 +200,27 @@ fn entities_whose_file_is_not_in_the_store_are_reported() {
     world.ok(&["--store", "copy", "restore-files", "out"]);
     assert_eq!(world.read("out/a"), "one");
 }
+
+#[test]
+fn nothing_is_restored_into_the_store_itself() {
+    let world = World::new();
+    for id in ["file:STATLAS", "file:log/00000001.seg", "file:00000001.seg", "file:statlas.store/STATLAS"] {
+        put_file(&world, id);
+    }
+    symlink("statlas.store", world.path("link")).expect("a link");
+    for dir in ["statlas.store", "statlas.store/log", "statlas.store/new/er", "link", "./x/../statlas.store"]
+    {
+        let run = world.run(&["restore-files", dir, "--force"]);
+        run.refuses(2, &["the store's own directory"]);
+    }
+    assert!(!world.path("statlas.store/new").exists());
+    let run = world.run(&["--json", "restore-files", ".", "--force"]).expect_code(1);
+    let problems = &run.values()[0]["problems"];
+    assert_eq!(
+        (problems.as_array().map(Vec::len), &problems[0]["id"]),
+        (Some(1), &"file:statlas.store/STATLAS".into()),
+        "{problems}"
+    );
+    world.ok(&["check"]);
+    assert_eq!(world.entities(), 4);
+}

@@ -104,3 +104,45 @@ fn damage_is_found_listed_and_code_4() {
     let address = world.feed(&["address"], victim).out;
     assert_ne!(world.run(&["get", address.trim()]).code, Some(0), "damaged bytes are never returned");
 }
+
+#[test]
+fn a_damaged_store_is_announced_by_every_command_and_incomplete_answers_are_code_4() {
+    let world = World::new();
+    world.write("in/a.txt", "one");
+    world.ok(&["import", "in"]);
+    for id in ["first", "second", "third"] {
+        world.feed(&["put", "-"], entity(id, |_| {})).expect_code(0);
+    }
+    world.damage(br#""id":"second""#);
+    let damage = world.json(&["stats"])["damage"].as_array().cloned().expect("a list");
+    let (places, first) = (damage.len(), damage[0].as_str().expect("text").to_owned());
+    for arguments in [&["get", "first"][..], &["history", "third"], &["near", "first"], &["import", "in"]] {
+        let run = world.ok(arguments);
+        assert_eq!(run.err.matches("warning: the store has").count(), 1, "{run:?}");
+        assert!(run.err.contains(&first) && run.err.contains("statlas check"), "{run:?}");
+    }
+    let run = world.ok(&["--json", "get", "first"]);
+    let warning: Value = serde_json::from_str(run.err.trim()).expect("one line of JSON");
+    assert_eq!(
+        (&warning["warning"]["kind"], &warning["warning"]["first"]),
+        (&"damage".into(), &first.as_str().into())
+    );
+    assert_eq!(warning["warning"]["places"], places);
+    assert_eq!(run.values()[0]["id"], "first");
+
+    for (arguments, rows) in [(&["--json", "find"][..], 3), (&["find", "--count"], 1), (&["export"], 3)] {
+        let run = world.run(arguments).expect_code(4);
+        assert_eq!(run.lines().len(), rows, "what can be read is there: {run:?}");
+        assert!(run.err.contains("may be incomplete"), "{run:?}");
+    }
+    assert_eq!(world.run(&["find", "--count"]).out.trim(), "3");
+    world.run(&["export", "--out", "e.jsonl"]).expect_code(4);
+    assert_eq!(world.read("e.jsonl").lines().count(), 3);
+    world.run(&["restore-files", "out"]).refuses(4, &["may be incomplete"]);
+    assert_eq!(world.read("out/a.txt"), "one");
+
+    let run = world.ok(&["stats"]);
+    assert_eq!(run.err.matches("warning").count(), places, "stats lists the damage itself: {run:?}");
+    let run = world.run(&["check"]).refuses(4, &["damaged", "saves the entities"]);
+    assert!(!run.err.contains("warning"), "check lists the damage itself: {run:?}");
+}

@@ -101,6 +101,15 @@ impl World {
         self.json(&["stats"])["entities"].as_u64().expect("a count")
     }
 
+    /// Flips a bit in the first segment of the default store, in the middle of where it has these bytes.
+    pub(crate) fn damage(&self, needle: &[u8]) {
+        let segment = self.path("statlas.store/log/00000001.seg");
+        let mut bytes = fs::read(&segment).expect("the segment");
+        let at = bytes.windows(needle.len()).position(|window| window == needle).expect("it is in the log");
+        bytes[at + needle.len() / 2] ^= 1;
+        fs::write(&segment, bytes).expect("written");
+    }
+
     /// Bytes in the files of the default store.
     pub(crate) fn store_bytes(&self) -> u64 {
         fn sum(dir: &Path) -> u64 {

@@ -179,6 +179,7 @@ impl Engine for Broken {
                 let mut one = Batch::new();
                 push(&mut one, operation);
                 commit += self.inner.commit(one, durability)?;
+                std::thread::yield_now();
                 // So that other threads have time to see it.
                 std::thread::sleep(std::time::Duration::from_micros(300));
             }

@@ -30,6 +30,8 @@ pub struct Model {
 struct Row {
     entity: StoredEntity,
     head: EntityHead<'static>,
+    /// The revision that stored it.
+    revision: u64,
 }
 
 /// Why a batch is refused, and which operation is at fault.
@@ -94,7 +96,11 @@ impl Model {
     }
 
     fn put_entity(&mut self, change: &EntityChange, commit: &mut Commit) -> Result<bool, ErrorKind> {
-        if self.entity(&change.address).is_some() {
+        if let Some(row) = self.rows.iter().find(|row| row.entity.address == change.address) {
+            // Of two in one batch the first counts, whatever is attached to the second.
+            if row.revision <= self.revision && !keeps_attachments(change, &row.entity) {
+                return Err(ErrorKind::Conflict);
+            }
             commit.entities_present += 1;
             return Ok(false);
         }
@@ -105,7 +111,8 @@ impl Model {
         let EntityChange { address, canonical: bytes, token, blob, .. } = change.clone();
         let token = token.map(Box::new);
         let (canonical, head) = (0..bytes.len(), EntityHead::clone(&change.head));
-        self.rows.push(Row { entity: StoredEntity { address, bytes, canonical, token, blob }, head });
+        let entity = StoredEntity { address, bytes, canonical, token, blob };
+        self.rows.push(Row { entity, head, revision: self.revision + 1 });
         commit.entities_new += 1;
         Ok(true)
     }
@@ -237,6 +244,12 @@ impl Model {
     pub fn all_records(&self) -> impl Iterator<Item = &Record> {
         self.records.values()
     }
+}
+
+/// Whether a change attaches nothing but what is attached to the stored entity.
+fn keeps_attachments(change: &EntityChange, stored: &StoredEntity) -> bool {
+    (change.token.is_none() || change.token.as_ref() == stored.token())
+        && (change.blob.is_none() || change.blob == stored.blob)
 }
 
 fn one_of<T: PartialEq>(value: &T, values: &[T]) -> bool {

@@ -8,7 +8,7 @@ use proptest::prelude::{Just, Strategy, any, prop_oneof};
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
 use statlas_core::{Address, AddressPrefix, BlobId, Entity};
 
-use super::sample::{adjacency, neighbours, query, varied};
+use super::sample::{adjacency, neighbours, query, token, varied};
 use super::twin::{Twin, same, same_entities};
 use super::{Failure, Place, Random};
 use crate::batch::{Batch, Expected, RecordKey};
@@ -89,8 +89,11 @@ enum Change {
         kind: Version,
         seed: u64,
     },
-    /// One that was made before, stored or not.
-    PutKnown(usize),
+    /// One that was made before, stored or not, with what was attached to it or with another token.
+    PutKnown {
+        known: usize,
+        token: Option<u32>,
+    },
     RemoveKnown(usize),
     PutBlob(usize),
     RemoveBlob(usize),
@@ -171,7 +174,8 @@ fn change() -> impl Strategy<Value = Change> {
     let kind = prop_oneof![12 => Just(Version::Follows), 1 => Just(Version::Strays)];
     prop_oneof![
         8 => (number(), kind, any::<u64>()).prop_map(|(id, kind, seed)| Change::PutEntity { id, kind, seed }),
-        2 => number().prop_map(Change::PutKnown),
+        2 => (number(), proptest::option::weighted(0.2, 0..3_u32))
+            .prop_map(|(known, token)| Change::PutKnown { known, token }),
         3 => number().prop_map(Change::RemoveKnown),
         2 => number().prop_map(Change::PutBlob),
         1 => number().prop_map(Change::RemoveBlob),
@@ -247,9 +251,11 @@ impl Run {
                 let entity = self.version(IDS[id % IDS.len()], *kind, *seed);
                 self.known.insert(batch.put_entity(entity.clone()), entity);
             }
-            Change::PutKnown(number) => {
-                if let Some(entity) = self.known(*number) {
-                    batch.put_entity(entity.clone());
+            Change::PutKnown { known, token: other } => {
+                if let Some(entity) = self.known(*known).cloned() {
+                    let attached = other.map(token).or(entity.token().copied());
+                    let blob = entity.blob();
+                    batch.put_entity(entity.with_attachments(attached, blob));
                 }
             }
             Change::RemoveKnown(number) => {

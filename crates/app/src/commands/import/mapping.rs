@@ -29,6 +29,7 @@ pub(crate) struct Mapping {
     overrides: Overrides,
     profile: Profile,
     prefix: String,
+    digest: String,
 }
 
 /// A file that was read.
@@ -73,7 +74,13 @@ impl Mapping {
         })
         .map_err(|error| Failure::usage(format!("--{error}", error = flag(&error))))?;
         let prefix = encode_prefix(&overrides.prefix)?;
-        Ok(Self { overrides, profile, prefix })
+        let digest = digest(&overrides, profile);
+        Ok(Self { overrides, profile, prefix, digest })
+    }
+
+    /// Tells mappings apart that may make different entities of the same file under the same id.
+    pub(super) fn digest(&self) -> &str {
+        &self.digest
     }
 
     /// What stands before every path, encoded, without a separator at its end.
@@ -137,6 +144,41 @@ impl Mapping {
             )?),
         })
     }
+}
+
+/// The SHA-256 of the overrides in a fixed order. The prefix is not among them: it is part of the id.
+fn digest(overrides: &Overrides, profile: Profile) -> String {
+    let Overrides {
+        prefix: _,
+        profile: _,
+        realm,
+        entity_type,
+        horizon,
+        lineage,
+        resonance,
+        velocity,
+        density,
+        luminosity,
+        polarity,
+        dimensionality,
+        alignment,
+    } = overrides;
+    let name = |identifier: &Option<Identifier>| identifier.map(|name| name.as_str().to_owned());
+    let text = json!([
+        profile.to_string(),
+        name(realm),
+        name(entity_type),
+        name(horizon),
+        lineage,
+        resonance,
+        velocity,
+        density,
+        luminosity,
+        polarity.map(|polarity| polarity.to_string()),
+        dimensionality,
+        alignment.map(|alignment| alignment.to_string()),
+    ]);
+    BlobId::of(text.to_string().as_bytes()).to_string()
 }
 
 /// The message of a dimension out of its range, beginning with the dimension's name.

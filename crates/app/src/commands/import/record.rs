@@ -12,53 +12,49 @@ use super::stamp::Stamp;
 /// The collection of these records.
 pub(crate) const COLLECTION: &str = "import";
 
-/// What the record of a file tells without a look at its content.
-pub(super) enum Known {
-    /// The store has it as it is.
-    Unchanged,
-    /// The store has it as it was under this address, but a change may not show in its times.
-    AsFarAsItShows(Address),
-    /// It is new, or changed.
-    Not,
+/// What is remembered.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Facts<'a> {
+    pub(super) stamp: &'a Stamp,
+    /// What [`Stamp::is_settled`] said before the file was read.
+    pub(super) settled: bool,
+    /// The digest of the mapping by which it was taken.
+    pub(super) flags: &'a str,
+    /// The newest version.
+    pub(super) address: Address,
 }
 
-/// Compares a file with its record.
-pub(super) fn look_up(store: &Store, id: &str, stamp: &Stamp) -> Result<Known> {
-    let Some(record) = store.engine().record(&RecordKey::new(COLLECTION, id)?)? else {
-        return Ok(Known::Not);
-    };
-    let Ok(value) = serde_json::from_slice::<Value>(&record.value) else { return Ok(Known::Not) };
-    if facts(stamp).into_iter().any(|(name, fact)| value[name] != fact) {
-        return Ok(Known::Not);
+/// Whether the store has a file as it is now, by this mapping, without a look at its content.
+pub(super) fn is_unchanged(store: &Store, id: &str, stamp: &Stamp, flags: &str) -> Result<bool> {
+    let Some(record) = store.engine().record(&RecordKey::new(COLLECTION, id)?)? else { return Ok(false) };
+    let Ok(value) = serde_json::from_slice::<Value>(&record.value) else { return Ok(false) };
+    if value["settled"] != true || fields(stamp, flags).into_iter().any(|(name, fact)| value[name] != fact) {
+        return Ok(false);
     }
     // The entity may have been removed or followed by another version since.
     let address = value["address"].as_str().and_then(|text| text.parse::<Address>().ok());
-    let head = store.engine().versions(id)?.last().copied();
-    match address.filter(|address| Some(*address) == head) {
-        Some(_) if value["settled"] == true => Ok(Known::Unchanged),
-        Some(address) => Ok(Known::AsFarAsItShows(address)),
-        None => Ok(Known::Not),
-    }
+    Ok(address.is_some() && address == store.engine().versions(id)?.last().copied())
 }
 
-/// Adds the record of a file to a batch. `settled` is what [`Stamp::is_settled`] said before it was read.
-pub(super) fn put(batch: &mut Batch, id: &str, stamp: &Stamp, settled: bool, address: Address) -> Result<()> {
+/// Adds the record of a file to a batch.
+pub(super) fn put(batch: &mut Batch, id: &str, facts: Facts<'_>) -> Result<()> {
     let mut value = json!({});
-    for (name, fact) in facts(stamp) {
+    for (name, fact) in fields(facts.stamp, facts.flags) {
         value[name] = fact;
     }
-    value["settled"] = settled.into();
-    value["address"] = address.to_string().into();
+    value["settled"] = facts.settled.into();
+    value["address"] = facts.address.to_string().into();
     batch.put_record(RecordKey::new(COLLECTION, id)?, value.to_string().into_bytes(), Expected::Any);
     Ok(())
 }
 
-fn facts(stamp: &Stamp) -> [(&'static str, Value); 5] {
+fn fields(stamp: &Stamp, flags: &str) -> [(&'static str, Value); 6] {
     [
         ("size", stamp.bytes.into()),
         ("mtime_ns", stamp.modified_ns.into()),
         ("ctime_ns", stamp.changed_ns.into()),
         ("inode", stamp.inode.into()),
         ("device", stamp.device.into()),
+        ("mapping", flags.into()),
     ]
 }

@@ -5,13 +5,13 @@ use std::io::{self, Read};
 use anyhow::Result;
 use cap_fs_ext::{FollowSymlinks, OpenOptionsFollowExt, OpenOptionsSyncExt};
 use cap_std::fs::{File, OpenOptions};
-use statlas_core::{Address, BlobId};
+use statlas_core::BlobId;
 use statlas_store::limits::BLOB_WHOLE_BYTES_MAX;
-use statlas_store::{Batch, Store};
+use statlas_store::{Batch, ErrorKind, Store};
 
 use super::content::Content;
 use super::mapping::{self, Mapping};
-use super::record::{self, Known};
+use super::record;
 use super::stamp::Stamp;
 use super::version::{self, Next};
 use super::walk::{Found, Job, Problem, ProblemKind};
@@ -71,6 +71,12 @@ fn unreadable(error: &io::Error) -> Refusal {
     Refusal::File(ProblemKind::Unreadable, Some(error.to_string()))
 }
 
+/// Whether the store met damaged bytes: those of one file, as far as is known.
+fn is_damage(error: &anyhow::Error) -> bool {
+    let store_error = error.chain().find_map(|cause| cause.downcast_ref::<statlas_store::Error>());
+    store_error.is_some_and(|error| error.kind() == ErrorKind::Corrupt)
+}
+
 impl Taker {
     pub(super) fn new(store: Store, mapping: Mapping) -> Self {
         Self { store, mapping }
@@ -85,6 +91,14 @@ impl Taker {
                 Err(Refusal::File(kind, cause)) => {
                     taken.problems.push(Problem { kind, path: found.path.clone(), cause });
                 }
+                Err(Refusal::All(error)) if is_damage(&error) => {
+                    let cause = Some(format!("{error:#}"));
+                    taken.problems.push(Problem {
+                        kind: ProblemKind::Damaged,
+                        path: found.path.clone(),
+                        cause,
+                    });
+                }
                 Err(Refusal::All(error)) => return Err(error.context(format!("while taking {}", found.path))),
             }
         }
@@ -93,8 +107,8 @@ impl Taker {
 
     fn file(&self, found: &Found, taken: &mut Taken) -> Result<(), Refusal> {
         let id = format!("{FILE}{}", found.path);
-        let known = record::look_up(&self.store, &id, &Stamp::of(&found.metadata))?;
-        if matches!(known, Known::Unchanged) {
+        let flags = self.mapping.digest();
+        if record::is_unchanged(&self.store, &id, &Stamp::of(&found.metadata), flags)? {
             taken.unchanged += 1;
             return Ok(());
         }
@@ -102,11 +116,7 @@ impl Taker {
         taken.bytes_read += content.bytes();
         let file = mapping::File { path: &found.path, stamp: &stamp, content: &content, blob };
         let build = |created_at, after| self.mapping.entity(&file, created_at, after);
-        let next = match known {
-            Known::AsFarAsItShows(address) if self.has_file(&address, blob)? => Next::Same(address),
-            _ => version::next(&self.store, &id, blob, stamp.modified(), build)?,
-        };
-        let address = match next {
+        let address = match version::next(&self.store, &id, blob, stamp.modified(), build)? {
             Next::New(entity) => {
                 taken.new += 1;
                 taken.batch.put_entity(entity)
@@ -121,12 +131,8 @@ impl Taker {
             }
             Next::Refused(error) => return Err(Refusal::File(ProblemKind::Refused, Some(error.to_string()))),
         };
-        record::put(&mut taken.batch, &id, &stamp, settled, address)?;
+        record::put(&mut taken.batch, &id, record::Facts { stamp: &stamp, settled, flags, address })?;
         Ok(())
-    }
-
-    fn has_file(&self, address: &Address, blob: BlobId) -> Result<bool, Refusal> {
-        Ok(self.store.get(address)?.is_some_and(|entity| entity.blob() == Some(blob)))
     }
 
     /// Reads a file whole; once more if it changed meanwhile.
@@ -142,7 +148,7 @@ impl Taker {
             let read = if stamp.bytes <= BLOB_WHOLE_BYTES_MAX as u64 {
                 Bytes::Small(read_small(&mut file, stamp.bytes).map_err(|error| unreadable(&error))?)
             } else {
-                self.stream(file.try_clone().map_err(|error| unreadable(&error))?)?
+                self.stream(file.try_clone().map_err(|error| unreadable(&error))?, stamp.bytes)?
             };
             let after = file.metadata().map_err(|error| unreadable(&error))?;
             if Stamp::of(&after) != stamp || read.bytes() != stamp.bytes {
@@ -159,10 +165,11 @@ impl Taker {
         Err(Refusal::File(ProblemKind::Changed, None))
     }
 
-    /// Stores a large file piece by piece.
-    fn stream(&self, file: File) -> Result<Bytes, Refusal> {
+    /// Stores a large file that has `bytes` bytes piece by piece, or one byte more of one that grew: it may
+    /// never stop growing.
+    fn stream(&self, file: File, bytes: u64) -> Result<Bytes, Refusal> {
         let mut source = Source { file, content: Content::new(), error: None };
-        let stored = self.store.files().put(&mut source);
+        let stored = self.store.files().put(&mut (&mut source).take(bytes + 1));
         match (stored, source.error) {
             (_, Some(error)) => Err(unreadable(&error)),
             (Ok(stored), None) => Ok(Bytes::Stored(source.content, stored.id)),

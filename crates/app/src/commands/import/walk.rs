@@ -70,11 +70,20 @@ pub(crate) enum ProblemKind {
     Changed,
     /// An entity for it would break a rule.
     Refused,
+    /// What the store has of it is damaged.
+    Damaged,
 }
 
 impl ProblemKind {
-    pub(super) const ALL: [Self; 6] =
-        [Self::Symlink, Self::Special, Self::Store, Self::Unreadable, Self::Changed, Self::Refused];
+    pub(super) const ALL: [Self; 7] = [
+        Self::Symlink,
+        Self::Special,
+        Self::Store,
+        Self::Unreadable,
+        Self::Changed,
+        Self::Refused,
+        Self::Damaged,
+    ];
 
     /// The name in machine-readable output.
     pub(crate) const fn as_str(self) -> &'static str {
@@ -85,6 +94,7 @@ impl ProblemKind {
             Self::Unreadable => "unreadable",
             Self::Changed => "changed",
             Self::Refused => "refused",
+            Self::Damaged => "damaged",
         }
     }
 
@@ -97,12 +107,13 @@ impl ProblemKind {
             Self::Unreadable => "could not be read",
             Self::Changed => "changed while being read, twice",
             Self::Refused => "refused by a rule",
+            Self::Damaged => "not stored, because what the store has of them is damaged; see `statlas check`",
         }
     }
 
     /// Whether it should have been stored.
     pub(super) const fn is_failure(self) -> bool {
-        matches!(self, Self::Unreadable | Self::Changed | Self::Refused)
+        matches!(self, Self::Unreadable | Self::Changed | Self::Refused | Self::Damaged)
     }
 }
 
@@ -156,8 +167,14 @@ impl Walk {
     }
 }
 
-fn store_directory(location: &Location) -> Option<(u64, u64)> {
+/// Device and inode of a store's directory, if it has one.
+pub(crate) fn store_directory(location: &Location) -> Option<(u64, u64)> {
     let Location::Disk(path) = location else { return None };
+    identity(path)
+}
+
+/// Device and inode of a directory; `None` if it can't be opened.
+pub(crate) fn identity(path: &Path) -> Option<(u64, u64)> {
     let dir = Dir::open_ambient_dir(path, ambient_authority()).ok()?;
     let metadata = dir.dir_metadata().ok()?;
     Some((metadata.dev(), metadata.ino()))

@@ -12,7 +12,8 @@ pub(super) type Refusal<'a> = (u64, &'a [u8], Reason);
 
 /// Whether the store refused one operation of a batch because of what it is.
 pub(super) fn is_refusal(error: &Error) -> bool {
-    matches!(error.kind(), ErrorKind::Mutability | ErrorKind::Invalid) && error.operation().is_some()
+    let is_rule = matches!(error.kind(), ErrorKind::Mutability | ErrorKind::Invalid | ErrorKind::Conflict);
+    is_rule && error.operation().is_some()
 }
 
 /// Commits the accepted lines of a block but for those that the store refuses.

@@ -8,8 +8,9 @@ use statlas_store::{Batch, Commit, Durability, Store};
 
 use super::report::Step;
 use crate::interrupt::Interrupt;
-use crate::output::{Unit, thousands};
+use crate::output::thousands;
 use crate::pipeline;
+use crate::progress::Unit;
 use crate::session::Session;
 
 /// Which sequence of entities.

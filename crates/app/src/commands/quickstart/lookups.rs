@@ -9,7 +9,8 @@ use statlas_store::{Filter, Interval, Query, Store};
 use super::report::Step;
 use super::sample::Sample;
 use crate::entity_table::ADDRESS_DIGITS_SHOWN;
-use crate::output::{Unit, plural, thousands};
+use crate::output::{plural, thousands};
+use crate::progress::Unit;
 use crate::session::Session;
 
 /// Prefixes that are looked up.

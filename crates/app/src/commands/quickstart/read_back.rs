@@ -14,7 +14,8 @@ use super::sample::{Sample, StoredFile};
 use crate::commands::get::read_error;
 use crate::commands::import::parse_modified;
 use crate::file_id::{self, FILE};
-use crate::output::{Unit, bytes, plural, thousands};
+use crate::output::{bytes, plural, thousands};
+use crate::progress::Unit;
 use crate::session::Session;
 
 /// How a stored file compares with the original.

@@ -12,7 +12,8 @@ use super::report::Step;
 use crate::commands::import::{self, Overrides};
 use crate::file_id::FILE;
 use crate::interrupt::Interrupt;
-use crate::output::{Unit, bytes, plural, thousands};
+use crate::output::{bytes, plural, thousands};
+use crate::progress::Unit;
 use crate::session::Session;
 
 /// Addresses that are looked up.

@@ -10,11 +10,14 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use anyhow::{Context, Result};
-use cap_fs_ext::{DirExt, FollowSymlinks, OpenOptionsFollowExt, OpenOptionsSyncExt};
+use cap_fs_ext::{DirExt, FollowSymlinks, MetadataExt, OpenOptionsFollowExt, OpenOptionsSyncExt};
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, OpenOptions};
 use sha2::{Digest, Sha256};
 use statlas_core::BlobId;
+
+use crate::commands::import::identity;
+use crate::failure::Failure;
 
 /// Permission bits that are restored: never those that lend the rights of the owner to whoever runs it.
 #[cfg(unix)]
@@ -45,19 +48,25 @@ pub(super) enum Placed {
 /// The directory, and the way to where the last file was put.
 pub(super) struct Tree {
     root: Dir,
+    /// Device and inode of the directory that nothing is put into.
+    except: Option<(u64, u64)>,
     opened: Vec<(OsString, Dir)>,
     force: bool,
     temporaries: u64,
 }
 
 impl Tree {
-    /// Opens a directory, or makes it. With `force`, files that differ are replaced.
-    pub(super) fn open(dir: &Path, force: bool) -> Result<Self> {
+    /// Opens a directory, or makes it. With `force`, files that differ are replaced. Nothing is put into the
+    /// directory with the device and inode `except`, which is the store's.
+    pub(super) fn open(dir: &Path, force: bool, except: Option<(u64, u64)>) -> Result<Self> {
         let name = dir.display();
+        expect_outside(dir, except)?;
         fs::create_dir_all(dir).with_context(|| format!("cannot make {name}"))?;
         let root =
             Dir::open_ambient_dir(dir, ambient_authority()).with_context(|| format!("cannot open {name}"))?;
-        Ok(Self { root, opened: Vec::new(), force, temporaries: 0 })
+        // What was there before may not have been all of the way.
+        expect_outside(dir, except)?;
+        Ok(Self { root, except, opened: Vec::new(), force, temporaries: 0 })
     }
 
     /// Puts a file with these bytes at a path, unless it is there or something else is.
@@ -114,10 +123,26 @@ impl Tree {
                 }
                 opened => opened?,
             };
+            let metadata = inner.dir_metadata()?;
+            if self.except == Some((metadata.dev(), metadata.ino())) {
+                return Err(io::Error::other("it is the store itself"));
+            }
             self.opened.push((name.clone(), inner));
         }
         Ok(())
     }
+}
+
+/// Refuses a directory that is `except` or lies in it; only the part of the way that is there can tell.
+fn expect_outside(dir: &Path, except: Option<(u64, u64)>) -> Result<()> {
+    let way = std::path::absolute(dir).with_context(|| format!("cannot open {}", dir.display()))?;
+    let there = way.ancestors().find_map(|part| part.canonicalize().ok());
+    let is_inside = there.is_some_and(|there| there.ancestors().any(|part| identity(part) == except));
+    if except.is_some() && is_inside {
+        let message = format!("{} is the store's own directory or lies in it", dir.display());
+        return Err(Failure::usage(message).hint("name a directory outside of the store").into());
+    }
+    Ok(())
 }
 
 /// Writes a new file under a temporary name, readable by nobody else until it is complete.
@@ -194,7 +219,7 @@ mod tests {
     #[test]
     fn files_get_their_bytes_their_time_and_their_permissions_without_the_dangerous_bits() {
         let dir = tempfile::tempdir().expect("a directory");
-        let mut tree = Tree::open(dir.path(), false).expect("a tree");
+        let mut tree = Tree::open(dir.path(), false, None).expect("a tree");
         assert_eq!(place(&mut tree, "a/b/c", b"hello"), Placed::Written(5));
         assert_eq!(place(&mut tree, "a/x", b""), Placed::Written(0));
         assert_eq!(place(&mut tree, "a/b/c", b"hello"), Placed::Same);
@@ -213,10 +238,10 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         fs::write(dir.path().join("a"), "other").expect("written");
         fs::create_dir(dir.path().join("d")).expect("made");
-        let mut tree = Tree::open(dir.path(), false).expect("a tree");
+        let mut tree = Tree::open(dir.path(), false, None).expect("a tree");
         assert!(refused(&place(&mut tree, "a", b"hello")));
         assert!(refused(&place(&mut tree, "a/b", b"hello")), "a file is where a directory is needed");
-        let mut tree = Tree::open(dir.path(), true).expect("a tree");
+        let mut tree = Tree::open(dir.path(), true, None).expect("a tree");
         assert_eq!(place(&mut tree, "a", b"hello"), Placed::Written(5));
         assert!(refused(&place(&mut tree, "d", b"hello")), "a directory is where a file is needed");
         assert_eq!(fs::read(dir.path().join("a")).expect("the file"), b"hello");
@@ -231,7 +256,7 @@ mod tests {
         symlink(outside.path().join("victim"), dir.path().join("file")).expect("a link");
         symlink(".", dir.path().join("self")).expect("a link");
         for force in [false, true] {
-            let mut tree = Tree::open(dir.path(), force).expect("a tree");
+            let mut tree = Tree::open(dir.path(), force, None).expect("a tree");
             assert!(refused(&place(&mut tree, "out/victim", b"pwned")));
             assert!(refused(&place(&mut tree, "self/x", b"pwned")));
             assert_eq!(refused(&place(&mut tree, "file", b"pwned")), !force);
