@@ -277,6 +277,12 @@ pub trait Engine: Send + Sync {
     /// [`ErrorKind::Corrupt`] if an entity of the answer is damaged.
     fn near(&self, position: &Coordinates, k: usize, except: Option<&Address>) -> Result<Vec<Neighbour>>;
 
+    /// Whether entities were found damaged and have not been stored again: answers about ids, prefixes and
+    /// coordinates may lack them.
+    fn may_miss_entities(&self) -> bool {
+        false
+    }
+
     /// A blob or a chunk, verified against its checksum.
     ///
     /// # Errors

@@ -161,9 +161,10 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// As [`Engine::versions`].
+    /// As [`Engine::versions`]; [`ErrorKind::Corrupt`] if there is none but entities of the store are damaged.
     pub fn history(&self, id: &str) -> Result<Vec<StoredEntity>> {
         let versions = self.engine.versions(id)?;
+        self.check_absent(id, versions.is_empty())?;
         Ok(self.engine.entities(&versions)?.into_iter().flatten().collect())
     }
 
@@ -175,8 +176,24 @@ impl Store {
     /// # Errors
     ///
     /// [`ErrorKind::Ambiguous`] for a prefix of several addresses, [`ErrorKind::Invalid`] for a URI that
-    /// does not parse.
+    /// does not parse, [`ErrorKind::Corrupt`] if there is none but entities of the store are damaged.
     pub fn resolve(&self, what: &str) -> Result<Vec<StoredEntity>> {
+        let found = self.look_up(what)?;
+        self.check_absent(what, found.is_empty())?;
+        Ok(found)
+    }
+
+    /// What is not found where entities are damaged may be one of them.
+    fn check_absent(&self, what: &str, is_absent: bool) -> Result<()> {
+        if is_absent && self.engine.may_miss_entities() {
+            let message =
+                format!("{what}: not found, but the store is damaged and it may be among what was lost");
+            return Err(Error::new(ErrorKind::Corrupt, message));
+        }
+        Ok(())
+    }
+
+    fn look_up(&self, what: &str) -> Result<Vec<StoredEntity>> {
         if what.starts_with("stat7://") || what.starts_with("fractalstat://") {
             return self.at_uri(&what.parse()?);
         }

@@ -171,16 +171,6 @@ impl DiskEngine {
         }
     }
 
-    /// Where entities are damaged, one that is not found by id or prefix may be among them.
-    fn check_complete(&self, what: &str) -> Result<()> {
-        if self.damage.is_empty() || (!self.is_lossy && self.tables.inner.read().damaged.is_empty()) {
-            return Ok(());
-        }
-        let message =
-            format!("{what}: not found, but the store is damaged and it may be among what was lost");
-        Err(Error::new(ErrorKind::Corrupt, message))
-    }
-
     fn read_record(&self, key: RecordKey, place: RecordPlace) -> Result<Record> {
         let mut bytes = Vec::new();
         let frame = self.log.read(place.location, &mut bytes)?;
@@ -396,9 +386,6 @@ impl Engine for DiskEngine {
                 last_key = Some(key);
             }
         }
-        if found.is_empty() {
-            self.check_complete(&format!("prefix {prefix}"))?;
-        }
         found.sort_unstable();
         found.truncate(limit);
         Ok(found)
@@ -406,11 +393,7 @@ impl Engine for DiskEngine {
 
     fn versions(&self, id: &str) -> Result<Vec<Address>> {
         self.check_open()?;
-        let versions = Holdings::versions(self, id)?;
-        if versions.is_empty() {
-            self.check_complete(&format!("id {id:?}"))?;
-        }
-        Ok(versions)
+        Holdings::versions(self, id)
     }
 
     fn find(&self, query: &Query) -> Result<Page> {
@@ -442,6 +425,10 @@ impl Engine for DiskEngine {
             Ok(Neighbour { similarity, entity })
         };
         found.into_iter().map(neighbour).collect()
+    }
+
+    fn may_miss_entities(&self) -> bool {
+        !self.damage.is_empty() && (self.is_lossy || !self.tables.inner.read().damaged.is_empty())
     }
 
     fn blob(&self, id: &BlobId) -> Result<Option<StoredBlob>> {

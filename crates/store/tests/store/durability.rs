@@ -10,8 +10,7 @@ use std::path::{Path, PathBuf};
 use statlas_core::{Address, BlobId, Entity};
 use statlas_store::testing::{Model, Twin, crowd, token, version};
 use statlas_store::{
-    Batch, Durability, ErrorKind, Expected, Filter, Location, Options, Query, RecordKey, Result, Store,
-    StoredEntity,
+    Batch, Durability, ErrorKind, Expected, Location, Options, Query, RecordKey, Result, Store,
 };
 use tempfile::TempDir;
 
@@ -27,13 +26,13 @@ fn try_open(path: &Path) -> Result<Store> {
     Store::open(&Location::Disk(path.to_owned()), &options(SEGMENT_BYTES_SMALL))
 }
 
-fn open(path: &Path) -> Store {
+pub(crate) fn open(path: &Path) -> Store {
     try_open(path).expect("the store opens")
 }
 
 /// A folder in memory where there is such a thing: stores are opened thousands of times here, and waiting
 /// for a device would tell nothing.
-fn folder() -> TempDir {
+pub(crate) fn folder() -> TempDir {
     let in_memory = tempfile::tempdir_in("/dev/shm");
     in_memory.or_else(|_| tempfile::tempdir()).expect("a temporary folder can be made")
 }
@@ -54,14 +53,14 @@ fn image(store: &Path, target: &Path) {
 }
 
 /// The files of the log, in order.
-fn segments(store: &Path) -> Vec<PathBuf> {
+pub(crate) fn segments(store: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(store.join("log")).expect("the log can be listed");
     let mut paths: Vec<PathBuf> = entries.map(|entry| entry.expect("an entry can be read").path()).collect();
     paths.sort();
     paths
 }
 
-fn last_segment(store: &Path) -> PathBuf {
+pub(crate) fn last_segment(store: &Path) -> PathBuf {
     segments(store).pop().expect("there is a segment")
 }
 
@@ -536,87 +535,4 @@ fn a_damaged_header_of_the_store_is_reported() {
     assert_eq!(try_open(&path).err().expect("the header is missing").kind(), ErrorKind::Corrupt);
     fs::write(&header, &sound).expect("it can be written");
     assert_eq!(open(&path).engine().stats().entities, 1);
-}
-
-/// Flips a bit inside the first occurrence of a text in a file.
-fn flip_inside(path: &Path, text: &str) {
-    let mut bytes = fs::read(path).expect("the file can be read");
-    let at = bytes.windows(text.len()).position(|window| window == text.as_bytes());
-    bytes[at.expect("the text is there") + text.len() / 2] ^= 1;
-    fs::write(path, bytes).expect("the file can be written");
-}
-
-#[test]
-fn a_damaged_version_that_is_stored_again_takes_its_old_place() {
-    let folder = folder();
-    let path = folder.path().join("store");
-    let store = open(&path);
-    let addresses: Vec<Address> =
-        (1..=3).map(|number| store.put(version("a", number)).expect("it can be stored")).collect();
-    store.close().expect("it closes");
-    drop(store);
-    let text = String::from_utf8(version("a", 1).canonical()).expect("ASCII");
-    flip_inside(&last_segment(&path), &text);
-    let store = open(&path);
-    assert_eq!(store.engine().versions("a").expect("some are sound"), addresses[1..]);
-    assert_eq!(store.get(&addresses[0]).expect_err("it is damaged").kind(), ErrorKind::Corrupt);
-    for id in ["b", "c"] {
-        let kind = store.engine().versions(id).expect_err("it may have been damaged").kind();
-        assert_eq!(kind, ErrorKind::Corrupt);
-    }
-    store.put(version("a", 1)).expect("it can be stored again");
-    drop(store);
-    for _ in 0..2 {
-        let store = open(&path);
-        assert_eq!(store.engine().versions("a").expect("all are sound"), addresses);
-        assert_eq!(store.engine().versions("b").expect("nothing is missing"), Vec::new());
-        let latest = Query { filter: Filter { latest: true, ..Filter::default() }, ..Query::default() };
-        let latest = store.engine().find(&latest).expect("all are sound").entities;
-        assert_eq!(latest.iter().map(StoredEntity::address).collect::<Vec<_>>(), addresses[2..]);
-        store.close().expect("it closes");
-    }
-}
-
-#[test]
-fn a_damaged_blob_is_mended_by_storing_its_file_again() {
-    let folder = folder();
-    let path = folder.path().join("store");
-    let store = open(&path);
-    let content = "a file whose bytes will be damaged".repeat(3);
-    let id = store.files().put(&mut content.as_bytes()).expect("it can be stored").id;
-    drop(store);
-    flip_inside(&last_segment(&path), &content);
-    let store = open(&path);
-    assert_eq!(store.engine().blob(&id).expect_err("it is damaged").kind(), ErrorKind::Corrupt);
-    assert_eq!(store.files().put(&mut content.as_bytes()).expect("it can be stored").id, id);
-    let bytes = store.files().read_range(&id, 0, 1000).expect("it is sound").expect("it is there");
-    assert_eq!(bytes, content.as_bytes());
-}
-
-#[test]
-fn a_last_segment_that_is_gone_is_noticed_now_and_later() {
-    let folder = folder();
-    let path = folder.path().join("store");
-    let store = open(&path);
-    let mut number = 0;
-    while segments(&path).len() < 3 {
-        store.put(version("a", number)).expect("it can be stored");
-        number += 1;
-    }
-    drop(store);
-    fs::remove_file(last_segment(&path)).expect("it is there");
-    for round in 0..2 {
-        let store = open(&path);
-        let missing = ["segment 3 is missing".to_owned()];
-        assert_eq!(store.engine().stats().damage, missing);
-        store.put(version("b", round)).expect("it can be stored");
-        let report = store.engine().check(&mut |_, _| {}).expect("it can be checked");
-        assert_eq!(report.damage, missing);
-    }
-    fs::remove_dir_all(path.join("log"))
-        .and_then(|()| fs::create_dir(path.join("log")))
-        .expect("it can be emptied");
-    let error =
-        Store::open(&Location::Disk(path), &Options::default()).map(drop).expect_err("the log is gone");
-    assert_eq!(error.kind(), ErrorKind::Corrupt);
 }

@@ -1,6 +1,7 @@
 //! The store's integration tests, in one binary.
 
 mod conformance;
+mod damage;
 mod durability;
 mod files;
 mod model;

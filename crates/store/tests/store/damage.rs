@@ -1,0 +1,94 @@
+//! What is damaged is told from what is absent, and can be mended.
+
+use std::fs;
+use std::path::Path;
+
+use statlas_core::Address;
+use statlas_store::testing::version;
+use statlas_store::{ErrorKind, Filter, Location, Options, Query, Store, StoredEntity};
+
+use crate::durability::{folder, last_segment, open, segments};
+
+/// Flips a bit inside the first occurrence of a text in a file.
+fn flip_inside(path: &Path, text: &str) {
+    let mut bytes = fs::read(path).expect("the file can be read");
+    let at = bytes.windows(text.len()).position(|window| window == text.as_bytes());
+    bytes[at.expect("the text is there") + text.len() / 2] ^= 1;
+    fs::write(path, bytes).expect("the file can be written");
+}
+
+#[test]
+fn a_damaged_version_that_is_stored_again_takes_its_old_place() {
+    let folder = folder();
+    let path = folder.path().join("store");
+    let store = open(&path);
+    let addresses: Vec<Address> =
+        (1..=3).map(|number| store.put(version("a", number)).expect("it can be stored")).collect();
+    store.close().expect("it closes");
+    drop(store);
+    let text = String::from_utf8(version("a", 1).canonical()).expect("ASCII");
+    flip_inside(&last_segment(&path), &text);
+    let store = open(&path);
+    assert_eq!(store.engine().versions("a").expect("some are sound"), addresses[1..]);
+    assert_eq!(store.get(&addresses[0]).expect_err("it is damaged").kind(), ErrorKind::Corrupt);
+    for id in ["b", "c"] {
+        assert_eq!(store.history(id).expect_err("it may be damaged").kind(), ErrorKind::Corrupt);
+        assert_eq!(store.resolve(id).expect_err("it may be damaged").kind(), ErrorKind::Corrupt);
+        assert_eq!(store.engine().versions(id).expect("none that is known"), Vec::new());
+    }
+    store.put(version("a", 1)).expect("it can be stored again");
+    drop(store);
+    for _ in 0..2 {
+        let store = open(&path);
+        assert_eq!(store.engine().versions("a").expect("all are sound"), addresses);
+        assert_eq!(store.history("b").expect("nothing is missing"), Vec::new());
+        let latest = Query { filter: Filter { latest: true, ..Filter::default() }, ..Query::default() };
+        let latest = store.engine().find(&latest).expect("all are sound").entities;
+        assert_eq!(latest.iter().map(StoredEntity::address).collect::<Vec<_>>(), addresses[2..]);
+        store.close().expect("it closes");
+    }
+}
+
+#[test]
+fn a_damaged_blob_is_mended_by_storing_its_file_again() {
+    let folder = folder();
+    let path = folder.path().join("store");
+    let store = open(&path);
+    let content = "a file whose bytes will be damaged".repeat(3);
+    let id = store.files().put(&mut content.as_bytes()).expect("it can be stored").id;
+    drop(store);
+    flip_inside(&last_segment(&path), &content);
+    let store = open(&path);
+    assert_eq!(store.engine().blob(&id).expect_err("it is damaged").kind(), ErrorKind::Corrupt);
+    assert_eq!(store.files().put(&mut content.as_bytes()).expect("it can be stored").id, id);
+    let bytes = store.files().read_range(&id, 0, 1000).expect("it is sound").expect("it is there");
+    assert_eq!(bytes, content.as_bytes());
+}
+
+#[test]
+fn a_last_segment_that_is_gone_is_noticed_now_and_later() {
+    let folder = folder();
+    let path = folder.path().join("store");
+    let store = open(&path);
+    let mut number = 0;
+    while segments(&path).len() < 3 {
+        store.put(version("a", number)).expect("it can be stored");
+        number += 1;
+    }
+    drop(store);
+    fs::remove_file(last_segment(&path)).expect("it is there");
+    for round in 0..2 {
+        let store = open(&path);
+        let missing = ["segment 3 is missing".to_owned()];
+        assert_eq!(store.engine().stats().damage, missing);
+        store.put(version("b", round)).expect("it can be stored");
+        let report = store.engine().check(&mut |_, _| {}).expect("it can be checked");
+        assert_eq!(report.damage, missing);
+    }
+    fs::remove_dir_all(path.join("log"))
+        .and_then(|()| fs::create_dir(path.join("log")))
+        .expect("it can be emptied");
+    let error =
+        Store::open(&Location::Disk(path), &Options::default()).map(drop).expect_err("the log is gone");
+    assert_eq!(error.kind(), ErrorKind::Corrupt);
+}
