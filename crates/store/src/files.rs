@@ -34,7 +34,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{BLOB_WHOLE_BYTES_MAX, CHUNKS_MAX};
 
 /// Chunks are stored in batches of about this size.
-const CHUNK_BATCH_BYTES: usize = 8 << 20;
+const CHUNK_BATCH_BYTES: usize = 2 << 20;
 /// Chunks that may wait for being stored; each has at most 1 MiB.
 const CHUNKS_QUEUED: usize = 8;
 

@@ -64,7 +64,7 @@ pub fn model_test(place: &dyn Fn() -> Place, options: &ModelOptions) {
         ..Config::default()
     };
     let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &seed));
-    let steps = vec(step(), options.steps / 2..=options.steps);
+    let steps = vec(step(), 1..=options.steps);
     let result = runner.run(&steps, |steps| {
         run(&place(), &steps, options.reopens).map_err(|failure| TestCaseError::fail(failure.to_string()))
     });

@@ -194,7 +194,7 @@ impl DiskEngine {
         writer.segment.set_written(writer.end);
         tail.offset = writer.end;
         tail.bytes.clear();
-        tail.bytes.shrink_to(TAIL_BYTES_MAX * 8);
+        tail.bytes.shrink_to(TAIL_BYTES_MAX * 4);
         Ok(())
     }
 
