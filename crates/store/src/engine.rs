@@ -322,7 +322,8 @@ pub trait Engine: Send + Sync {
     /// An error of the operating system. Damage is no error here: the report lists it.
     fn check(&self, progress: ProgressFn<'_>) -> Result<CheckReport>;
 
-    /// Syncs, and lets go of the store's files. Every later call fails with [`ErrorKind::Closed`].
+    /// Syncs, and lets go of the store's files. Every later call fails with [`ErrorKind::Closed`], but for
+    /// another one of this, which does nothing.
     ///
     /// # Errors
     ///

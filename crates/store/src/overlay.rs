@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
-use statlas_core::{Address, BlobId, EntityHead, check_new_version};
+use statlas_core::{Address, BlobId, EntityHead, Token, check_new_version};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::batch::{Batch, EntityChange, Expected, Operation, RecordKey};
@@ -48,6 +48,8 @@ pub(crate) struct Overlay {
 struct Version {
     address: Address,
     head: Arc<EntityHead<'static>>,
+    token: Option<Box<Token>>,
+    blob: Option<BlobId>,
     /// The version added before whose id has the same hash.
     previous: Option<usize>,
 }
@@ -86,11 +88,11 @@ impl Overlay {
         overlay
     }
 
-    fn add_version(&mut self, address: Address, head: Arc<EntityHead<'static>>) {
-        let hash = xxh3_64(head.id.as_bytes());
+    fn add_version(&mut self, version: Version) {
+        let hash = xxh3_64(version.head.id.as_bytes());
         let previous = self.newest.insert(hash, self.versions.len());
-        self.versions.push(Version { address, head, previous });
-        self.entities.insert(address, true);
+        self.entities.insert(version.address, true);
+        self.versions.push(Version { previous, ..version });
     }
 
     /// The versions of an id that were added, the newest first.
@@ -108,7 +110,7 @@ impl Overlay {
             *self = batch;
             return;
         }
-        batch.versions.into_iter().for_each(|version| self.add_version(version.address, version.head));
+        batch.versions.into_iter().for_each(|version| self.add_version(version));
         self.entities.extend(batch.entities);
         self.removes_entities |= batch.removes_entities;
         self.blobs.extend(batch.blobs);
@@ -201,29 +203,44 @@ impl Judge<'_> {
         {
             check_new_version(&head, &change.head)?;
         }
-        self.above.add_version(change.address, Arc::clone(&change.head));
+        self.above.add_version(Version {
+            address: change.address,
+            head: Arc::clone(&change.head),
+            token: change.token.map(Box::new),
+            blob: change.blob,
+            previous: None,
+        });
         self.plan.commit.entities_new += 1;
         Ok(true)
     }
 
-    /// An entity never changes, and neither does what is attached to it.
+    /// An entity never changes, and neither does what is attached to it. Of one that comes twice in a batch
+    /// the first counts.
     fn check_attachments(&self, change: &EntityChange) -> Result<()> {
-        if (change.token.is_none() && change.blob.is_none()) || self.overlaid(&change.address).is_some() {
+        let (token, blob) = (change.token.as_ref(), change.blob);
+        if (token.is_none() && blob.is_none()) || self.above.entities.contains_key(&change.address) {
             return Ok(());
         }
-        let Some(stored) = self.holdings.entity(&change.address)? else { return Ok(()) };
-        let differs = |given: bool, same: bool| given && !same;
-        if differs(change.token.is_some(), change.token.as_ref() == stored.token())
-            || differs(change.blob.is_some(), change.blob == stored.blob())
-        {
-            let message = format!(
-                "entity {}: it is stored already with another token or file attached; remove it first, or store a \
-                 new version",
-                change.address
-            );
-            return Err(Error::new(ErrorKind::Conflict, message));
+        let is_same = |stored: Option<&Token>, file: Option<BlobId>| {
+            (token.is_none() || token == stored) && (blob.is_none() || blob == file)
+        };
+        let same =
+            match self.below.versions_of(&change.head.id).find(|version| version.address == change.address) {
+                Some(version) => is_same(version.token.as_deref(), version.blob),
+                None => match self.holdings.entity(&change.address)? {
+                    Some(stored) => is_same(stored.token(), stored.blob()),
+                    None => true,
+                },
+            };
+        if same {
+            return Ok(());
         }
-        Ok(())
+        let message = format!(
+            "entity {}: it is stored already with another token or file attached; remove it first, or store a new \
+             version",
+            change.address
+        );
+        Err(Error::new(ErrorKind::Conflict, message))
     }
 
     /// What will have become of an entity, if anything.

@@ -5,7 +5,9 @@ use std::path::Path;
 
 use statlas_core::Address;
 use statlas_store::testing::version;
-use statlas_store::{ErrorKind, Filter, Location, Options, Query, Store, StoredEntity};
+use statlas_store::{
+    Batch, Durability, ErrorKind, Expected, Filter, Location, Options, Query, RecordKey, Store, StoredEntity,
+};
 
 use crate::durability::{folder, last_segment, open, segments};
 
@@ -91,4 +93,51 @@ fn a_last_segment_that_is_gone_is_noticed_now_and_later() {
     let error =
         Store::open(&Location::Disk(path), &Options::default()).map(drop).expect_err("the log is gone");
     assert_eq!(error.kind(), ErrorKind::Corrupt);
+}
+
+#[test]
+fn a_record_whose_last_change_is_damaged_is_an_error_and_not_its_old_value() {
+    let folder = folder();
+    let path = folder.path().join("store");
+    let key = RecordKey::new("c", "k").expect("legal");
+    let put = |store: &Store, value: &str, expected: Expected| {
+        let mut batch = Batch::new();
+        batch.put_record(key.clone(), value.into(), expected);
+        store.commit(batch, Durability::Synced).map(|commit| commit.revision)
+    };
+    let store = open(&path);
+    let first = put(&store, "the first value", Expected::Absent).expect("it is new");
+    put(&store, "the second value", Expected::Revision(first)).expect("nobody else changed it");
+    drop(store);
+    flip_inside(&last_segment(&path), "the second value");
+    let store = open(&path);
+    assert_eq!(store.engine().record(&key).expect_err("it is damaged").kind(), ErrorKind::Corrupt);
+    let old = put(&store, "another value", Expected::Revision(first));
+    assert_eq!(old.expect_err("the revision is out of date").kind(), ErrorKind::Conflict);
+    put(&store, "the third value", Expected::Any).expect("it can be set");
+    drop(store);
+    let record = open(&path).engine().record(&key).expect("it is sound").expect("it is there");
+    assert_eq!(record.value, b"the third value");
+}
+
+#[test]
+fn an_entity_whose_removal_is_damaged_does_not_come_back() {
+    let folder = folder();
+    let path = folder.path().join("store");
+    let store = open(&path);
+    let address = store.put(version("a", 1)).expect("it can be stored");
+    let mut batch = Batch::new();
+    batch.remove_entity(address);
+    store.commit(batch, Durability::Synced).expect("it can be removed");
+    drop(store);
+    let segment = last_segment(&path);
+    let mut bytes = fs::read(&segment).expect("the file can be read");
+    let key =
+        bytes.windows(32).rposition(|window| window == address.as_bytes()).expect("the tombstone's key");
+    // The ordinal stands before the key.
+    bytes[key - 4] ^= 1;
+    fs::write(&segment, bytes).expect("the file can be written");
+    let store = open(&path);
+    assert_eq!(store.get(&address).expect_err("whether it is there is not known").kind(), ErrorKind::Corrupt);
+    assert_eq!(store.engine().versions("a").expect("none that is known"), Vec::new());
 }

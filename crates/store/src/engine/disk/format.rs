@@ -269,6 +269,11 @@ impl<'a> Frame<'a> {
         Ok(Self { header, bytes })
     }
 
+    /// A frame of which at least header and key are there; its payload must not be asked for.
+    pub(super) fn unverified(header: FrameHeader, bytes: &'a [u8]) -> Option<Self> {
+        (bytes.len() >= FRAME_HEADER_BYTES + header.key_bytes).then_some(Self { header, bytes })
+    }
+
     /// The frame that `bytes` begin with, if its checksum was verified before.
     pub(super) fn decode_verified(bytes: &'a [u8]) -> Option<Self> {
         let header = FrameHeader::decode(bytes.first_chunk()?).ok()?;

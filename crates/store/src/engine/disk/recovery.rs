@@ -11,9 +11,9 @@ use std::sync::mpsc;
 
 use super::format::{Kind, Location, SEGMENT_HEADER_BYTES, SegmentHeader};
 use super::log::{Log, Segment};
-use super::scan::{Change, Damage, Depth, Placed, ScannedBatch, ScannedSegment, Window, scan};
+use super::scan::{Change, Damage, Depth, Placed, ScannedBatch, ScannedSegment, Seems, Window, scan};
 use super::storage::Storage;
-use super::tables::{AppliedBatch, Tables};
+use super::tables::{AppliedBatch, RecordPlace, Tables};
 use super::writer::SEGMENT_ROOM_BYTES;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -284,11 +284,16 @@ impl Recovery {
 
     fn report(&mut self, place: &Damage) {
         self.damage.push(describe(place));
-        match place.seems {
-            Some((Kind::Entity | Kind::Blob, key)) => {
-                self.tables.inner.write().damaged.insert(key, place.start);
+        let mut inner = self.tables.inner.write();
+        match &place.seems {
+            Some(Seems::Entity(key) | Seems::Blob(key)) => {
+                inner.damaged.insert(*key, place.start);
             }
-            _ => self.is_lossy = true,
+            // What it was before is out of date; reading it says that it is damaged.
+            Some(Seems::Record(key)) => {
+                inner.records.insert(key.clone(), RecordPlace { location: place.start, revision: 0 });
+            }
+            None => self.is_lossy = true,
         }
     }
 
@@ -327,9 +332,12 @@ pub(super) fn kept_batches(storage: &dyn Storage) -> Vec<String> {
 pub(super) fn describe(place: &Damage) -> String {
     let Damage { start, bytes, reason, seems } = place;
     let what = match seems {
-        Some((Kind::Entity, key)) => format!(", it seems to be entity {}", statlas_core::Address(*key)),
-        Some((Kind::Blob, key)) => format!(", it seems to be blob {}", statlas_core::BlobId(*key)),
-        _ => String::new(),
+        Some(Seems::Entity(key)) => format!(", it seems to be about entity {}", statlas_core::Address(*key)),
+        Some(Seems::Blob(key)) => format!(", it seems to be about blob {}", statlas_core::BlobId(*key)),
+        Some(Seems::Record(key)) => {
+            format!(", it seems to be about record {:?} in collection {:?}", key.key(), key.collection())
+        }
+        None => String::new(),
     };
     format!("{start}: {bytes} bytes are damaged: {reason}{what}")
 }

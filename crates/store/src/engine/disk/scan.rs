@@ -58,8 +58,15 @@ pub(super) struct Damage {
     pub(super) start: Location,
     pub(super) bytes: u64,
     pub(super) reason: String,
-    /// What the damaged frame seems to have held, as far as its own header tells.
-    pub(super) seems: Option<(Kind, [u8; 32])>,
+    /// What the damaged frame seems to have been about, as far as its own header and key tell.
+    pub(super) seems: Option<Seems>,
+}
+
+/// The subject of a damaged frame, not verified.
+pub(super) enum Seems {
+    Entity([u8; 32]),
+    Blob([u8; 32]),
+    Record(RecordKey),
 }
 
 /// A segment, read.
@@ -245,11 +252,14 @@ impl Scanner {
 
     fn damage(&mut self, at: u64, next: u64, reason: String, window: &mut Window<'_>) -> io::Result<()> {
         let header = window.header(at)?;
-        let whole =
-            header.filter(|header| at + header.frame_bytes() as u64 == next && header.key_bytes == 32);
-        let key =
-            window.at(at, FRAME_HEADER_BYTES + 32)?.get(FRAME_HEADER_BYTES..).and_then(<[u8]>::first_chunk);
-        let seems = whole.map(|header| header.kind).zip(key.copied());
+        let whole = header.filter(|header| at + header.frame_bytes() as u64 == next);
+        let seems = match whole {
+            Some(header) => {
+                let bytes = window.at(at, FRAME_HEADER_BYTES + header.key_bytes)?;
+                Frame::unverified(header, bytes).and_then(|frame| seems(&frame))
+            }
+            None => None,
+        };
         let start = self.location(at);
         self.segment.damage.push(Damage { start, bytes: next - at, reason, seems });
         self.batch.is_damaged = true;
@@ -325,6 +335,15 @@ impl Scanner {
             digest: (whole && self.depth == Depth::Hashes).then(|| batch.digest.finalize().into()),
         });
         self.segment.end = end;
+    }
+}
+
+fn seems(frame: &Frame<'_>) -> Option<Seems> {
+    match frame.header.kind {
+        Kind::Entity | Kind::EntityRemoved => Some(Seems::Entity(frame.sha256())),
+        Kind::Blob | Kind::BlobRemoved => Some(Seems::Blob(frame.sha256())),
+        Kind::Record | Kind::RecordRemoved => frame.record_key().map(Seems::Record),
+        Kind::Commit | Kind::Close | Kind::Continued => None,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use parking_lot::RwLock;
-use statlas_core::Address;
+use statlas_core::{Address, BlobId};
 
 use super::format::{FRAME_HEADER_BYTES, Frame, Kind, Location};
 use super::log::{Log, corrupt};
@@ -49,6 +49,11 @@ pub(super) struct RecordPlace {
 }
 
 impl Inner {
+    /// Whether a damaged frame about a key stands behind a place.
+    fn is_outdated(&self, key: &[u8; 32], location: Location) -> bool {
+        !self.damaged.is_empty() && self.damaged.get(key).is_some_and(|place| *place > location)
+    }
+
     /// A key that is stored again or removed is no longer damaged; returns where its damaged frame stands.
     fn mend(&mut self, key: &[u8; 32], location: Location) -> Option<Location> {
         let is_earlier =
@@ -116,6 +121,10 @@ impl Tables {
         let (location, ordinal) = (*location, *ordinal);
         let has_id = |location: u64, id: &str| Ok(read_entity(log, Location(location))?.head()?.id == id);
         match change {
+            // A later frame about it is damaged: what it says is not known, but this one is out of date.
+            Change::Entity { address: Address(key), .. } | Change::Blob(BlobId(key))
+                if inner.is_outdated(key, location) => {}
+            Change::Record(key) if inner.records.get(key).is_some_and(|place| place.location > location) => {}
             Change::Entity { address, draft } => {
                 let mended = inner.mend(&address.0, location);
                 self.entities.insert(key_of(&address.0), location.0);
@@ -147,7 +156,9 @@ impl Tables {
                 }
             }
             Change::RecordRemoved(key) => {
-                inner.records.remove(key);
+                if inner.records.get(key).is_some_and(|place| place.location < location) {
+                    inner.records.remove(key);
+                }
             }
         }
         Ok(())
