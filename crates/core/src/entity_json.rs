@@ -180,7 +180,7 @@ impl<'a> EntityFields<'a> {
                 Err(EntityError::new(EntityErrorKind::Unknown, key.to_owned(), "an unknown field", allowed))
             }
         };
-        result.map_err(|error| error.at(offset))
+        result.map_err(|error| error.at(offset).about(key))
     }
 
     fn finish(self) -> Result<Entity> {
@@ -323,7 +323,7 @@ impl<'a> CoordinateFields<'a> {
         let mut members = reader.begin_object()?;
         while let Some(key) = reader.key(&mut members)? {
             let offset = reader.offset();
-            fields.read(&key, reader).map_err(|error| error.at(offset))?;
+            fields.read(&key, reader).map_err(|error| error.at(offset).about(&key))?;
         }
         Ok(fields)
     }

@@ -146,6 +146,15 @@ impl EntityError {
         self
     }
 
+    /// The same error, about `field` if it does not name one yet.
+    #[must_use]
+    pub(crate) fn about(mut self, field: &str) -> Self {
+        if self.0.field.is_empty() {
+            self.0.field = field.to_owned().into();
+        }
+        self
+    }
+
     /// The same error, its field put under `parent`.
     #[must_use]
     pub fn within(mut self, parent: &str) -> Self {

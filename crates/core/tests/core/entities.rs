@@ -485,6 +485,8 @@ fn text_that_is_no_json_is_refused_where_it_stands() {
     ] {
         assert_eq!(refusal(&with_state(state)), (kind, "state".to_owned()), "{:.40}", state);
     }
+    let not_a_number = refusal(&text.replace("0.75", "NaN"));
+    assert_eq!(not_a_number, (EntityErrorKind::Syntax, "coordinates.density".to_owned()));
     assert_eq!(refusal(&format!("{text} x")).0, EntityErrorKind::Syntax);
     assert_eq!(refusal("").0, EntityErrorKind::Syntax);
     assert_eq!(refusal("[]").0, EntityErrorKind::Syntax);
