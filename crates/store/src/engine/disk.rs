@@ -75,7 +75,14 @@ impl DiskEngine {
         let place = path.display().to_string();
         prepare_directory(path, &place, options.create)?;
         let lock = ProcessLock::take(&path.join(LOCK_NAME))
-            .map_err(|error| Error::io(format!("{place}: locking the store failed"), error))?
+            .map_err(|error| {
+                Error::io(
+                    format!(
+                        "{place}: locking the store failed; even reading needs a store that can be written"
+                    ),
+                    error,
+                )
+            })?
             .map_err(|holder| {
                 let holder = if holder.is_empty() { String::new() } else { format!(" (process {holder})") };
                 let message =
