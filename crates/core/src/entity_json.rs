@@ -11,7 +11,7 @@ use crate::entity::{Entity, EntityHead, EntityParts};
 use crate::error::{EntityError, EntityErrorKind};
 use crate::float::write_repr;
 use crate::identifier::Identifier;
-use crate::json::{Reader, Result, duplicate_key};
+use crate::json::{Reader, Result, duplicate_key, required};
 use crate::limits::{ADJACENCY_MAX, ENTITY_TEXT_BYTES_MAX};
 use crate::state::State;
 use crate::timestamp::Timestamp;
@@ -215,12 +215,6 @@ fn set<'a, T>(
     }
     *place = Some(read(reader)?);
     Ok(())
-}
-
-fn required<T>(value: Option<T>, field: &'static str) -> Result<T> {
-    value.ok_or_else(|| {
-        EntityError::new(EntityErrorKind::Missing, field, "nothing", "the field must be there")
-    })
 }
 
 /// A string, or an error of the field's own kind that repeats what stands there instead.

@@ -366,6 +366,13 @@ pub(crate) fn too_deep(offset: usize) -> EntityError {
     EntityError::new(EntityErrorKind::Depth, "", found, allowed).at(offset)
 }
 
+/// The value of a field that must be there.
+pub(crate) fn required<T>(value: Option<T>, field: &'static str) -> Result<T> {
+    value.ok_or_else(|| {
+        EntityError::new(EntityErrorKind::Missing, field, "nothing", "the field must be there")
+    })
+}
+
 #[cold]
 pub(crate) fn duplicate_key(key: &str, offset: usize) -> EntityError {
     let found = format!("{key:?} twice");

@@ -11,7 +11,7 @@ use std::str::FromStr;
 use crate::canonical::write_integer;
 use crate::error::{EntityError, EntityErrorKind};
 use crate::float::write_repr;
-use crate::json::{Reader, Result, duplicate_key};
+use crate::json::{Reader, Result, duplicate_key, required};
 use crate::space::{Axes, RawCoordinates, Space, Spaces, encode_spaces};
 use crate::token::{Token, TokenParts};
 use crate::token_type::TokenType;
@@ -225,12 +225,6 @@ fn set<'a, T>(
     }
     *place = Some(read(reader).map_err(|error| error.within(key))?);
     Ok(())
-}
-
-fn required<T>(value: Option<T>, field: &'static str) -> Result<T> {
-    value.ok_or_else(|| {
-        EntityError::new(EntityErrorKind::Missing, field, "nothing", "the field must be there")
-    })
 }
 
 fn refused(found: impl Display, allowed: impl Into<Cow<'static, str>>) -> EntityError {

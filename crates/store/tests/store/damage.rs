@@ -141,3 +141,20 @@ fn an_entity_whose_removal_is_damaged_does_not_come_back() {
     assert_eq!(store.get(&address).expect_err("whether it is there is not known").kind(), ErrorKind::Corrupt);
     assert_eq!(store.engine().versions("a").expect("none that is known"), Vec::new());
 }
+
+#[test]
+fn nothing_is_written_behind_a_last_segment_of_another_store() {
+    let folder = folder();
+    let (path, other) = (folder.path().join("store"), folder.path().join("other"));
+    for (path, id) in [(&path, "a"), (&other, "b")] {
+        open(path).put(version(id, 1)).expect("it can be stored");
+    }
+    fs::copy(last_segment(&other), last_segment(&path)).expect("it can be copied");
+    let store = open(&path);
+    assert_eq!(store.engine().stats().damage.len(), 1);
+    let address = store.put(version("c", 1)).expect("it can be stored");
+    drop(store);
+    let store = open(&path);
+    assert!(store.get(&address).expect("it is sound").is_some());
+    assert_eq!(store.engine().versions("b").expect("it is not this store's"), Vec::new());
+}

@@ -102,6 +102,7 @@ pub(super) fn recover(storage: &dyn Storage, store_id: [u8; 16], segment_bytes: 
         next_number: 1,
         closed_at: None,
         continued: false,
+        foreign: false,
         damage: kept_batches(storage),
         is_lossy: false,
     };
@@ -126,12 +127,17 @@ pub(super) fn recover(storage: &dyn Storage, store_id: [u8; 16], segment_bytes: 
             Error::io(format!("cutting the torn tail of {} failed", Segment::name(last.number)), error)
         })?;
     }
-    let Recovery { log, tables, revision, chain, closed_at, continued, mut damage, is_lossy, .. } = recovery;
-    let (last, end) = if continued {
-        // Its number stays free, so that every later opening reports it too.
-        let missing = last.number + 1;
+    let Recovery {
+        log, tables, revision, chain, closed_at, continued, foreign, mut damage, is_lossy, ..
+    } = recovery;
+    let missing = last.number + 1;
+    if continued {
         damage.push(format!("segment {missing} is missing"));
-        let header = SegmentHeader { number: missing + 1, store_id, first_revision: revision + 1, chain };
+    }
+    let (last, end) = if continued || foreign {
+        // The number of a missing one stays free, so that every later opening reports it too.
+        let number = missing + u32::from(continued);
+        let header = SegmentHeader { number, store_id, first_revision: revision + 1, chain };
         let segment = Arc::new(super::create_segment(storage, &header, segment_bytes)?);
         log.push(Arc::clone(&segment));
         (segment, SEGMENT_HEADER_BYTES as u64)
@@ -144,7 +150,8 @@ pub(super) fn recover(storage: &dyn Storage, store_id: [u8; 16], segment_bytes: 
 
 /// A crash while a segment was made leaves a last file without a whole header, and so without a batch.
 fn drop_unborn_segment(storage: &dyn Storage, mut numbers: Vec<u32>) -> Result<Vec<u32>> {
-    let Some(last) = numbers.last().copied() else { return Ok(numbers) };
+    // The first segment is older than the store itself, so it was whole once.
+    let [_, .., last] = *numbers else { return Ok(numbers) };
     let name = Segment::name(last);
     let failed = |error| Error::io(format!("opening {name} failed"), error);
     let bytes = storage.open(&name, false).and_then(|file| file.len()).map_err(failed)?;
@@ -180,6 +187,8 @@ struct Recovery {
     closed_at: Option<Location>,
     /// Whether the last frame says that another segment follows.
     continued: bool,
+    /// Whether the last segment is none of this store's, so that nothing may be written behind it.
+    foreign: bool,
     damage: Vec<String>,
     is_lossy: bool,
 }
@@ -211,13 +220,14 @@ impl Recovery {
             self.damage.push(format!("segment {missing} is missing"));
         }
         self.next_number = number + 1;
-        self.continued = false;
+        (self.continued, self.foreign) = (false, false);
         match header {
             Err(reason) => self.damage.push(format!("segment {number} offset 0: {reason}")),
             Ok(header) if header.number != number || header.store_id != self.store_id => {
                 self.damage.push(format!(
                     "segment {number}: the file belongs to another place or store; it was left out"
                 ));
+                (self.foreign, self.is_lossy) = (true, true);
                 return Ok(if is_last { bytes } else { end });
             }
             Ok(_) => {}
@@ -309,6 +319,8 @@ impl Recovery {
         storage.create_folder(CUT_FOLDER).map_err(failed)?;
         let name = format!("{number:08}-{}.frames", cut.start);
         storage.write(&format!("{CUT_FOLDER}/{name}"), &bytes).map_err(failed)?;
+        // They must be safe before the log is cut.
+        storage.sync_folder(CUT_FOLDER).and_then(|()| storage.sync_folder(".")).map_err(failed)?;
         self.damage.push(kept_batch(&name));
         Ok(())
     }

@@ -102,7 +102,9 @@ impl DiskEngine {
             }
         }
         let durability = judged.iter().map(|judged| judged.request.durability).max();
-        let stored = durability.map_or(Ok(()), |durability| self.reach(writer, durability));
+        // After a failed roll nothing more may be written, not even for the batches judged before it.
+        let stored = durability
+            .map_or(Ok(()), |durability| self.check_usable().and_then(|()| self.reach(writer, durability)));
         for Judged { request, appended } in judged {
             let answer = match (&stored, self.check_usable()) {
                 (Ok(()), Ok(())) => self.publish(appended, &request),
