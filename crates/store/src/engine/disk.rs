@@ -10,7 +10,7 @@ mod format;
 mod log;
 mod recovery;
 mod scan;
-mod storage;
+pub(crate) mod storage;
 mod tables;
 mod writer;
 
@@ -89,7 +89,17 @@ impl DiskEngine {
                     format!("{place}: the store is open in another process{holder}; close that first");
                 Error::new(ErrorKind::Busy, message)
             })?;
-        let storage: Box<dyn Storage> = Box::new(Directory::new(path));
+        Self::on(Box::new(Directory::new(path)), path, Some(lock), options)
+    }
+
+    /// Opens or makes the store in a storage, which is called `path` in messages.
+    pub(crate) fn on(
+        storage: Box<dyn Storage>,
+        path: &Path,
+        lock: Option<ProcessLock>,
+        options: &Options,
+    ) -> Result<Self> {
+        let place = path.display().to_string();
         let store_id = read_or_create_header(&*storage, &place, options.segment_bytes)?;
         let recovered = recover(&*storage, store_id, options.segment_bytes)?;
         let Recovered { log, tables, last, end, revision, chain, closed_at, damage, is_lossy } = recovered;
@@ -113,7 +123,7 @@ impl DiskEngine {
             syncs: AtomicU64::new(0),
             damage,
             is_lossy,
-            lock: Mutex::new(Some(lock)),
+            lock: Mutex::new(lock),
         })
     }
 
