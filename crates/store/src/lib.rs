@@ -19,8 +19,13 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+#[cfg(target_endian = "big")]
+compile_error!("stores are read in place, which needs a little-endian processor");
+
 mod batch;
 mod catalogue;
+#[allow(dead_code)]
+mod columns;
 mod engine;
 mod error;
 mod files;

@@ -1,0 +1,110 @@
+//! One column per dimension of every entity, for queries that no index answers.
+//!
+//! Rows come in parts: one part grows, the others never change. A part is cut into blocks of 65,536 rows,
+//! and a block holds each column packed into as few bytes a value as its smallest and largest value allow.
+//! What can change about a row of a part that no longer grows (that it was removed, that a newer version
+//! of its id is there) stands beside the columns, in bits. Nothing here reads an entity: where a column is
+//! not proof enough, the caller's functions do.
+
+mod bits;
+mod column;
+mod names;
+
+pub(crate) use self::bits::{Bit, Bits};
+pub(crate) use self::column::{Column, Extent, PackedColumn};
+pub(crate) use self::names::Names;
+use crate::error::Result;
+
+/// Rows in a block. A condition is evaluated for a block at a time, into a bitmap that fits the cache.
+pub(crate) const BLOCK_ROWS: usize = 1 << 16;
+
+/// What a column holds. A dimension that the row's profile lacks holds 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(usize)]
+pub(crate) enum ColumnId {
+    /// Where the entity lies, in the units of whoever has the part.
+    Place,
+    /// The revision that stored it. With the ordinal, the order of rows.
+    Revision,
+    /// Which change of its batch it was.
+    Ordinal,
+    Profile,
+    /// The realm of the coordinates, as the code of a name, like the three that follow.
+    Realm,
+    /// The realm of the entity itself.
+    EntityRealm,
+    Horizon,
+    EntityType,
+    Polarity,
+    Alignment,
+    Lineage,
+    Dimensionality,
+    /// In hundred-millionths, like the three that follow.
+    Resonance,
+    Velocity,
+    Density,
+    Luminosity,
+    /// Milliseconds since 1970.
+    CreatedAt,
+    /// Members of the adjacency, duplicates counted.
+    AdjacencyLen,
+    /// Where the row's neighbours end in its block's list; they begin where those of the row before end.
+    NeighboursEnd,
+}
+
+impl ColumnId {
+    /// Every column, in the order of their numbers.
+    pub(crate) const ALL: [Self; 19] = [
+        Self::Place,
+        Self::Revision,
+        Self::Ordinal,
+        Self::Profile,
+        Self::Realm,
+        Self::EntityRealm,
+        Self::Horizon,
+        Self::EntityType,
+        Self::Polarity,
+        Self::Alignment,
+        Self::Lineage,
+        Self::Dimensionality,
+        Self::Resonance,
+        Self::Velocity,
+        Self::Density,
+        Self::Luminosity,
+        Self::CreatedAt,
+        Self::AdjacencyLen,
+        Self::NeighboursEnd,
+    ];
+}
+
+/// A part: rows in the order of their commits.
+pub(crate) trait Rows: Send + Sync {
+    /// How many rows there are.
+    fn len(&self) -> usize;
+
+    /// The names whose codes stand in the columns.
+    fn names(&self) -> &Names;
+
+    /// What may change about the rows.
+    fn bits(&self) -> &Bits;
+
+    /// The smallest and the largest value of a column in a block, or wider ends where that is not known.
+    fn extent(&self, block: usize, column: ColumnId) -> Extent;
+
+    /// A column of a block. An error if the stored bytes of it are damaged.
+    fn column(&self, block: usize, column: ColumnId) -> Result<Column<'_>>;
+
+    /// The hashes of the distinct neighbours of each row of a block, one row after another, sorted within
+    /// each.
+    fn neighbours(&self, block: usize) -> Result<&[u64]>;
+
+    /// How many blocks there are.
+    fn blocks(&self) -> usize {
+        self.len().div_ceil(BLOCK_ROWS)
+    }
+
+    /// A value of a column, by the number of its row.
+    fn value(&self, row: usize, column: ColumnId) -> Result<i64> {
+        Ok(self.column(row / BLOCK_ROWS, column)?.get(row % BLOCK_ROWS))
+    }
+}
