@@ -6,6 +6,7 @@ mod bench;
 mod ci;
 mod command;
 mod deny;
+mod faults;
 mod tidy;
 
 const HELP: &str = "\
@@ -14,6 +15,7 @@ The developer's commands.
     cargo xtask ci       everything that CI runs: fmt, tidy, clippy, test, docs, smoke benches, deny
     cargo xtask test     all tests of the workspace, doctests included
     cargo xtask bench    measure the targets in release mode; figures go to standard output
+    cargo xtask faults   crashes, failing calls, flipped bits, cut files and killed processes, thousands of them
     cargo xtask fmt      format all code
     cargo xtask tidy     the style checks that no tool knows
 
@@ -23,6 +25,15 @@ The developer's commands.
         --dir DIR        where temporary data go (default: bench-data in the target directory); they are removed
         --seed N         the seed of the data
         NAME             only these sections; `cargo xtask bench --list` names them
+
+    cargo xtask faults [--quick | --full] [OPTION...]
+        --quick          what the tests do too, in less than two minutes; this is what is done if nothing is said
+        --full           what a release should have passed, for some hours
+        --seed N         the seed of everything (default: 1)
+        --images N       at least so many states of each campaign, if it has so many
+        --minutes N      for so long, divided among the campaigns
+        --campaign NAME  only this one: crashes, failures, flips, cuts or kills; may be given again
+        --state N        only the state with this number, of one campaign
 ";
 
 fn main() -> ExitCode {
@@ -32,6 +43,7 @@ fn main() -> ExitCode {
         ["ci"] => ci::run(),
         ["test"] => ci::test(),
         ["bench", options @ ..] => bench::run(options),
+        ["faults", options @ ..] => faults::run(options),
         ["fmt"] => ci::format(),
         ["tidy"] => tidy::run(),
         ["-h" | "--help" | "help"] => {

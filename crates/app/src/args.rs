@@ -64,12 +64,37 @@ pub(crate) struct Global {
         value_name = "PATH_OR_URL"
     )]
     pub(crate) store: StoreArgument,
+    /// Most memory that the store takes for itself, such as `256MiB`; without it, half of what the machine
+    /// has or its cgroup allows
+    #[arg(long, global = true, env = "STATLAS_MEMORY_BYTES_MAX", value_name = "BYTES")]
+    pub(crate) memory: Option<Bytes>,
     /// Answer with JSON, one value per line; errors too, on standard error
     #[arg(long, global = true)]
     pub(crate) json: bool,
     /// Colour the output
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     pub(crate) color: Color,
+}
+
+/// A number of bytes: digits, and a unit of 1024 if wanted.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bytes(pub(crate) u64);
+
+impl FromStr for Bytes {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let digits = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
+        let factor: u64 = match &text[digits.len()..] {
+            "" => 1,
+            "KiB" => 1 << 10,
+            "MiB" => 1 << 20,
+            "GiB" => 1 << 30,
+            _ => return Err("allowed units: KiB, MiB, GiB, or none for bytes".to_owned()),
+        };
+        let number: u64 = digits.trim().parse().map_err(|_| "expected a whole number first".to_owned())?;
+        number.checked_mul(factor).map(Self).ok_or_else(|| "the number is too large".to_owned())
+    }
 }
 
 /// A store's location and how the user wrote it.

@@ -13,13 +13,15 @@ use crate::output::{Output, plural, printable};
 pub(crate) struct Session {
     store: String,
     location: Location,
+    memory_bytes_max: Option<u64>,
     output: Output,
 }
 
 impl Session {
     pub(crate) fn new(global: Global) -> Self {
         let output = Output::new(global.json, global.color);
-        Self { store: global.store.text, location: global.store.location, output }
+        let memory_bytes_max = global.memory.map(|size| size.0);
+        Self { store: global.store.text, location: global.store.location, memory_bytes_max, output }
     }
 
     /// How to answer.
@@ -46,7 +48,8 @@ impl Session {
 
     /// The same for commands that list the damage themselves.
     pub(crate) fn open_unannounced(&self) -> Result<Store> {
-        let options = Options { create: false, ..Options::default() };
+        let options =
+            Options { create: false, memory_bytes_max: self.memory_bytes_max, ..Options::default() };
         Store::open(&self.location, &options).map_err(|error| {
             let hint = match error.kind() {
                 ErrorKind::NotAStore => Some(
@@ -61,7 +64,8 @@ impl Session {
 
     /// Opens the store to write to it, and warns if it is damaged; one that is not there is made.
     pub(crate) fn open_or_create(&self, durability: Durability) -> Result<Store> {
-        let options = Options { durability, ..Options::default() };
+        let options =
+            Options { durability, memory_bytes_max: self.memory_bytes_max, ..Options::default() };
         let store = Store::open(&self.location, &options).map_err(|error| {
             let hint = match error.kind() {
                 ErrorKind::NotAStore => Some("--store names a directory that is empty, new or a store"),

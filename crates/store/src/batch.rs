@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use statlas_core::{Address, BlobId, Entity, EntityHead, Token};
 
-use crate::catalogue::Draft;
+use crate::columns::Draft;
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{
     BATCH_BYTES_MAX, BATCH_OPERATIONS_MAX, COLLECTION_BYTES_MAX, PAYLOAD_BYTES_MAX, RECORD_KEY_BYTES_MAX,

@@ -7,13 +7,28 @@
 //! not proof enough, the caller's functions do.
 
 mod bits;
+mod codes;
 mod column;
+mod conditions;
+mod draft;
+mod find;
+mod growing;
 mod names;
+mod near;
+mod selection;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use self::bits::{Bit, Bits};
 pub(crate) use self::column::{Column, Extent, PackedColumn};
+pub(crate) use self::draft::Draft;
+#[allow(unused_imports, reason = "the engine on disk names them")]
+pub(crate) use self::find::{HasNeighbours, Hit, count, find};
+#[allow(unused_imports, reason = "the writer of parts on disk names them")]
+pub(crate) use self::growing::{GrowingRows, PackedBlock, RowPlace};
 pub(crate) use self::names::Names;
-use crate::error::Result;
+pub(crate) use self::near::{Near, near};
+use crate::error::{Error, ErrorKind, Result};
 
 /// Rows in a block. A condition is evaluated for a block at a time, into a bitmap that fits the cache.
 pub(crate) const BLOCK_ROWS: usize = 1 << 16;
@@ -77,6 +92,13 @@ impl ColumnId {
     ];
 }
 
+/// A row of several parts: which part, and which of its rows. They sort in the order of their commits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct RowId {
+    pub(crate) part: usize,
+    pub(crate) row: usize,
+}
+
 /// A part: rows in the order of their commits.
 pub(crate) trait Rows: Send + Sync {
     /// How many rows there are.
@@ -103,8 +125,43 @@ pub(crate) trait Rows: Send + Sync {
         self.len().div_ceil(BLOCK_ROWS)
     }
 
+    /// How many rows a block has.
+    fn block_rows(&self, block: usize) -> usize {
+        self.len().saturating_sub(block * BLOCK_ROWS).min(BLOCK_ROWS)
+    }
+
     /// A value of a column, by the number of its row.
     fn value(&self, row: usize, column: ColumnId) -> Result<i64> {
         Ok(self.column(row / BLOCK_ROWS, column)?.get(row % BLOCK_ROWS))
+    }
+}
+
+/// A column with a value for every row of its block.
+fn whole_column(rows: &dyn Rows, block: usize, column: ColumnId) -> Result<Column<'_>> {
+    let values = rows.column(block, column)?;
+    if values.len() < rows.block_rows(block) {
+        let message = format!("block {block} of the columns: {column:?} lacks values");
+        return Err(Error::new(ErrorKind::Corrupt, message));
+    }
+    Ok(values)
+}
+
+/// The neighbours of the rows of a block.
+struct Neighbours<'a> {
+    ends: Column<'a>,
+    hashes: &'a [u64],
+}
+
+impl<'a> Neighbours<'a> {
+    fn of(rows: &'a dyn Rows, block: usize) -> Result<Self> {
+        let ends = whole_column(rows, block, ColumnId::NeighboursEnd)?;
+        Ok(Self { ends, hashes: rows.neighbours(block)? })
+    }
+
+    /// The hashes of a row's neighbours, sorted; none if it is not known where they stand.
+    fn get(&self, at: usize) -> &'a [u64] {
+        let end = |at: usize| usize::try_from(self.ends.get(at)).unwrap_or(usize::MAX);
+        let start = at.checked_sub(1).map_or(0, end);
+        self.hashes.get(start..end(at)).unwrap_or_default()
     }
 }

@@ -1,6 +1,7 @@
 //! What every engine does: few methods, many keys a call. Everything typed is built above it.
 
 use std::ops::{AddAssign, Range};
+use std::time::Duration;
 
 use statlas_core::{Address, AddressPrefix, BlobId, Coordinates, Entity, EntityHead, Token};
 
@@ -178,12 +179,64 @@ pub struct Stats {
     pub index_bytes: u64,
     /// Bytes of the columns, the ids and the records, allocated.
     pub catalogue_bytes: u64,
+    /// Most bytes that the store takes for itself; 0 for engines without a budget.
+    pub memory_bytes_max: u64,
+    /// Who holds how much of that.
+    pub memory: Vec<MemoryHeld>,
+    /// Files of the log that the indexes in memory cover; the others are looked up in their sidecars.
+    pub segments_covered: u64,
     /// Syncs of the device since the store was opened.
     pub syncs: u64,
     /// Places at which stored bytes were found damaged when the store was opened.
     pub damage: Vec<String>,
     /// The head of the hash chain in hex; empty for engines that keep none.
     pub chain_head: String,
+}
+
+/// Memory that is held for something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MemoryHeld {
+    /// For what: a stable lower-case name.
+    pub user: &'static str,
+    /// How much, in bytes.
+    pub bytes: u64,
+}
+
+/// What a compaction may do.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct CompactOptions {
+    /// Files of the log of which at least this part is garbage are written anew, from 0 to 1.
+    pub garbage_part: f64,
+    /// Most bytes that are read a second; 0 for as fast as it goes.
+    pub bytes_per_second: u64,
+}
+
+impl Default for CompactOptions {
+    fn default() -> Self {
+        Self { garbage_part: 0.2, bytes_per_second: 0 }
+    }
+}
+
+/// What a compaction did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CompactReport {
+    /// Files of the log that were written anew.
+    pub segments: u64,
+    /// Their bytes before.
+    pub bytes_before: u64,
+    /// The bytes of what took their place.
+    pub bytes_after: u64,
+    /// How long it waited to keep to its rate.
+    pub waited: Duration,
+}
+
+impl AddAssign for CompactReport {
+    fn add_assign(&mut self, other: Self) {
+        self.segments += other.segments;
+        self.bytes_before += other.bytes_before;
+        self.bytes_after += other.bytes_after;
+        self.waited += other.waited;
+    }
 }
 
 /// What a check read and found.
@@ -314,6 +367,37 @@ pub trait Engine: Send + Sync {
 
     /// Figures of the store.
     fn stats(&self) -> Stats;
+
+    /// Changes how much memory the store may take for itself, while it is open. What is held beyond that is
+    /// let go of.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Corrupt`] if something that is needed for that is damaged.
+    fn set_memory_bytes_max(&self, _bytes: u64) -> Result<()> {
+        Ok(())
+    }
+
+    /// Gives the space of what was removed back, while everybody else goes on: readers wait for nothing, and
+    /// writers for moments. Needs room on the disk for one file of the log beside what is there.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Corrupt`] if a file that would be written anew is damaged, and errors of the operating
+    /// system; the store is as it was.
+    fn compact(&self, _options: &CompactOptions, _progress: ProgressFn<'_>) -> Result<CompactReport> {
+        Ok(CompactReport::default())
+    }
+
+    /// Does a piece of the work that makes later work cheaper and that nobody waits for; returns whether
+    /// there may be more. [`Store`](crate::Store) calls it from a thread of its own.
+    ///
+    /// # Errors
+    ///
+    /// As for reading; the store is as it was.
+    fn maintain(&self) -> Result<bool> {
+        Ok(false)
+    }
 
     /// Reads and verifies everything that is stored.
     ///

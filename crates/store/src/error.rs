@@ -27,6 +27,8 @@ pub enum ErrorKind {
     Poisoned,
     /// No space is left on the device.
     NoSpace,
+    /// The memory budget has no room for it; nothing was stored.
+    NoMemory,
     /// A file changed while it was read.
     Changed,
     /// Stored bytes are not what was written.
@@ -39,7 +41,7 @@ pub enum ErrorKind {
 
 impl ErrorKind {
     /// Every kind, for tables that must cover all of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Invalid,
         Self::Ambiguous,
         Self::Conflict,
@@ -49,6 +51,7 @@ impl ErrorKind {
         Self::Busy,
         Self::Poisoned,
         Self::NoSpace,
+        Self::NoMemory,
         Self::Changed,
         Self::Corrupt,
         Self::Io,
@@ -68,6 +71,7 @@ impl ErrorKind {
             Self::Busy => "busy",
             Self::Poisoned => "poisoned",
             Self::NoSpace => "no_space",
+            Self::NoMemory => "no_memory",
             Self::Changed => "changed",
             Self::Corrupt => "corrupt",
             Self::Io => "io",

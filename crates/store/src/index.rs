@@ -155,6 +155,22 @@ impl Shard {
         self.put_in_use(grown);
     }
 
+    fn make_room(&self, entries: usize, allow: &mut dyn FnMut(u64) -> bool) -> bool {
+        let current = self.table();
+        let used = current.map_or(0, |(_, table)| table.used.load(Ordering::Relaxed));
+        if current.is_some_and(|(_, table)| (used + entries) as u64 * 5 < table.homes * 4) {
+            return true;
+        }
+        let live = self.live.load(Ordering::Relaxed) + entries;
+        let homes = live * 5 / 3 + 32;
+        if !allow(((homes + OVERFLOW_SLOTS) * size_of::<Slot>()) as u64) {
+            return false;
+        }
+        let grown = current.map_or_else(|| Table::with_homes(homes), |(_, table)| table.grown(live));
+        self.put_in_use(grown);
+        true
+    }
+
     /// Makes room for about `entries` entries, if there are none yet.
     fn reserve(&self, entries: usize) {
         if self.table().is_none() {
@@ -217,20 +233,34 @@ impl Index {
         self.shard(key).insert(key, value);
     }
 
-    /// Puts `new` in the place of the entry of `key` with the value `old`.
-    pub(crate) fn replace(&self, key: u64, old: u64, new: u64) {
-        let Some((_, table)) = self.shard(key).table() else { return };
+    /// Puts `new` in the place of the entry of `key` with the value `old`; whether there was one.
+    pub(crate) fn replace(&self, key: u64, old: u64, new: u64) -> bool {
+        let Some((_, table)) = self.shard(key).table() else { return false };
         let slot =
             table.run(key).find(|(slot, value)| *value == old && slot.key.load(Ordering::Relaxed) == key);
         if let Some((slot, _)) = slot {
             slot.value.store(new, Ordering::Release);
         }
+        slot.is_some()
     }
 
-    /// Removes the entry of `key` with the value `old`; its slot is free again when the table grows.
-    pub(crate) fn remove(&self, key: u64, old: u64) {
-        self.replace(key, old, REMOVED);
-        self.shard(key).live.fetch_sub(1, Ordering::Relaxed);
+    /// Removes the entry of `key` with the value `old`, whose slot is free again when the table grows;
+    /// whether there was one.
+    pub(crate) fn remove(&self, key: u64, old: u64) -> bool {
+        let removed = self.replace(key, old, REMOVED);
+        if removed {
+            self.shard(key).live.fetch_sub(1, Ordering::Relaxed);
+        }
+        removed
+    }
+
+    /// Grows where `entries` more entries would not fit, if `allow` has the bytes for it; whether there is
+    /// room now.
+    pub(crate) fn make_room(&self, entries: usize, allow: &mut dyn FnMut(u64) -> bool) -> bool {
+        // Keys are uniform: with so many more than its part, a shard overflows once in ten thousand years.
+        let part = entries >> SHARD_BITS;
+        let part = if entries == 0 { 0 } else { part + 6 * part.isqrt() + 16 };
+        part == 0 || self.shards.iter().all(|shard| shard.make_room(part, allow))
     }
 
     /// Every entry whose key lies in `low..=high`, in no particular order within a run.
@@ -358,7 +388,7 @@ mod tests {
         let index = Index::new();
         keys(1000, u64::MAX).zip(1..).for_each(|(key, value)| index.insert(key, value));
         for (key, value) in keys(1000, u64::MAX).zip(1_u64..) {
-            if value % 2 == 0 { index.remove(key, value) } else { index.replace(key, value, value + 10_000) }
+            assert!(if value % 2 == 0 { index.remove(key, value) } else { index.replace(key, value, value + 10_000) });
         }
         for (key, value) in keys(1000, u64::MAX).zip(1_u64..) {
             let expected = if value % 2 == 0 { BTreeSet::new() } else { BTreeSet::from([value + 10_000]) };

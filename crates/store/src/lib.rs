@@ -23,14 +23,14 @@
 compile_error!("stores are read in place, which needs a little-endian processor");
 
 mod batch;
-mod catalogue;
-#[allow(dead_code)]
+mod budget;
 mod columns;
 mod engine;
 mod error;
 mod files;
 mod index;
 pub mod limits;
+mod maintenance;
 mod overlay;
 mod query;
 mod store;
@@ -39,8 +39,8 @@ pub mod testing;
 
 pub use batch::{Batch, BlobForm, Expected, RecordKey};
 pub use engine::{
-    CheckReport, Commit, Durability, Engine, Neighbour, Page, ProgressFn, Record, Stats, StoredBlob,
-    StoredEntity,
+    CheckReport, Commit, CompactOptions, CompactReport, Durability, Engine, MemoryHeld, Neighbour, Page, ProgressFn, Record, Stats,
+    StoredBlob, StoredEntity,
 };
 pub use error::{Error, ErrorKind, Result};
 pub use files::{FileReader, Files, StoredFile};

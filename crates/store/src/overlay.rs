@@ -58,7 +58,7 @@ struct Version {
 type Uniform = BuildHasherDefault<UniformHasher>;
 
 #[derive(Default)]
-struct UniformHasher(u64);
+pub(crate) struct UniformHasher(u64);
 
 impl Hasher for UniformHasher {
     fn finish(&self) -> u64 {

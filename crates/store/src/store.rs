@@ -13,6 +13,7 @@ use crate::engine::memory::MemoryEngine;
 use crate::engine::{Commit, Durability, Engine, StoredEntity};
 use crate::error::{Error, ErrorKind, Result};
 use crate::files::Files;
+use crate::maintenance::Maintained;
 use crate::query::{Filter, Interval, Query};
 
 /// Where a store is.
@@ -56,11 +57,25 @@ pub struct Options {
     /// A new file of the log is begun when one has this many bytes. Smaller ones make more files, larger
     /// ones make opening less parallel.
     pub segment_bytes: u64,
+    /// Most bytes of memory that the store takes for itself, pages of mapped files not counted. `None` takes
+    /// the environment variable `STATLAS_MEMORY_BYTES_MAX`, or else half of what the machine has or its
+    /// cgroup allows.
+    pub memory_bytes_max: Option<u64>,
+    /// When segments are compacted, the newest revisions, so many, keep the trace of every change: they can
+    /// be watched and their hash chain proved. Of older ones only what is there is kept.
+    pub history_revisions: u64,
+    /// Bring the index into memory and keep files in shape from a thread of the store's own. Without it,
+    /// whoever calls [`Engine::maintain`] does that.
+    pub maintenance: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { create: true, durability: Durability::Synced, segment_bytes: 64 << 20 }
+        Self { create: true, durability: Durability::Synced, segment_bytes: 64 << 20,
+            memory_bytes_max: None,
+            history_revisions: 1_000_000,
+            maintenance: true,
+        }
     }
 }
 
@@ -69,6 +84,8 @@ impl Default for Options {
 pub struct Store {
     engine: Arc<dyn Engine>,
     durability: Durability,
+    /// Of an engine that is maintained by a thread.
+    _maintained: Option<Arc<Maintained>>,
 }
 
 /// An id that was reached over adjacency.
@@ -94,13 +111,15 @@ impl Store {
             Location::Memory => Arc::new(MemoryEngine::new()),
             Location::Disk(path) => Arc::new(DiskEngine::open(path, options)?),
         };
-        Ok(Self { engine, durability: options.durability })
+        let is_maintained = options.maintenance && *location != Location::Memory;
+        let maintained = is_maintained.then(|| Arc::new(Maintained::begin(&engine)));
+        Ok(Self { engine, durability: options.durability, _maintained: maintained })
     }
 
     /// A store around an engine of one's own.
     #[must_use]
     pub fn with_engine(engine: Arc<dyn Engine>) -> Self {
-        Self { engine, durability: Durability::Synced }
+        Self { engine, durability: Durability::Synced, _maintained: None }
     }
 
     /// The engine, for everything that has no method of its own here.

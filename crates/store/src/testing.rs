@@ -25,21 +25,26 @@
 //! Engines that keep their contents also run `persistence_tests!`. Nothing here measures time, damages
 //! files or cuts power: what a crash may do depends on how an engine stores things.
 
+mod auditor;
 #[cfg(test)]
 mod broken;
 mod conformance;
+mod faults;
 mod model;
 mod model_test;
 mod random;
 mod sample;
+mod simulated_disk;
 mod twin;
 
 use std::error::Error;
 
+pub use faults::{Campaign, FailedState, FaultOptions, KillOptions, Tally, kills, write_until_killed};
 pub use model::{Model, Refused};
 pub use model_test::{ModelOptions, model_test};
 pub use random::Random;
 pub use sample::{crowd, filter, neighbours, plain, query, token, varied, version};
+pub use simulated_disk::{Call, Crash, Fault, Operation, Plan, SimulatedDisk};
 pub use twin::Twin;
 
 use crate::store::Store;

@@ -12,8 +12,10 @@ pub(crate) struct Extent {
 impl Extent {
     /// Of some values; of none, 0 and 0.
     pub(crate) fn of(values: &[i64]) -> Self {
-        let min = values.iter().copied().min().unwrap_or(0);
-        Self { min, max: values.iter().copied().max().unwrap_or(0) }
+        let Some(first) = values.first().copied() else { return Self { min: 0, max: 0 } };
+        // In one pass, which compilers turn into a loop over several values at once.
+        let wider = |of: Self, value: &i64| Self { min: of.min.min(*value), max: of.max.max(*value) };
+        values.iter().fold(Self { min: first, max: first }, wider)
     }
 
     /// Bytes that a packed value takes: 0, 1, 2, 4 or 8.
@@ -107,11 +109,13 @@ impl PackedColumn {
         let extent = Extent::of(values);
         let width = extent.width();
         let mut words = vec![0_u64; (values.len() * width).div_ceil(8)].into_boxed_slice();
-        if width > 0 {
-            for (value, packed) in values.iter().zip(words.as_mut_bytes().chunks_exact_mut(width)) {
-                let above = value.wrapping_sub(extent.min).to_le_bytes();
-                packed.copy_from_slice(&above[..width]);
-            }
+        let bytes = words.as_mut_bytes();
+        match width {
+            0 => {}
+            1 => fill::<1>(bytes, values, extent.min),
+            2 => fill::<2>(bytes, values, extent.min),
+            4 => fill::<4>(bytes, values, extent.min),
+            _ => fill::<8>(bytes, values, extent.min),
         }
         Self { extent, rows: values.len(), words }
     }
@@ -134,6 +138,14 @@ impl PackedColumn {
     /// Bytes allocated.
     pub(crate) fn allocated(&self) -> u64 {
         size_of_val(&*self.words) as u64
+    }
+}
+
+/// Writes what each value is above `min`, in `WIDTH` bytes each.
+fn fill<const WIDTH: usize>(bytes: &mut [u8], values: &[i64], min: i64) {
+    let (slots, _) = bytes.as_chunks_mut::<WIDTH>();
+    for (slot, value) in slots.iter_mut().zip(values) {
+        slot.copy_from_slice(&value.wrapping_sub(min).to_le_bytes()[..WIDTH]);
     }
 }
 

@@ -27,6 +27,12 @@ impl Names {
         self.codes.get(name).copied()
     }
 
+    /// Bytes allocated, about: a table has a byte of its own for each entry.
+    pub(crate) fn bytes(&self) -> u64 {
+        let entries = self.codes.capacity() * (size_of::<(Identifier, u32)>() + 1);
+        (entries + self.identifiers.capacity() * size_of::<Identifier>()) as u64
+    }
+
     /// All names, by code.
     pub(crate) fn identifiers(&self) -> &[Identifier] {
         &self.identifiers

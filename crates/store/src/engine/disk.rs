@@ -4,42 +4,64 @@
 //! returned whose checksum is wrong; that reads by address wait for no writer; that one process at a time
 //! has the store. It leaves to later releases: taking back the space of what was removed.
 
+mod active;
 mod check;
+mod compact;
+mod coverage;
+mod derive;
 mod encode;
+mod files;
 mod format;
+mod indexes;
+mod judging;
 mod log;
+mod lookup;
+mod queries;
 mod recovery;
 mod scan;
+mod seal;
+mod sidecar;
 pub(crate) mod storage;
+mod suspects;
 mod tables;
+mod takeover;
+mod view;
 mod writer;
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use statlas_core::{Address, AddressPrefix, BlobId, Coordinates};
 
-use self::format::{Frame, Kind, Location, SEGMENT_HEADER_BYTES, SegmentHeader, StoreHeader};
-use self::log::{Log, Segment};
-use self::recovery::{Recovered, recover, segment_numbers};
+use self::files::segment_ids;
+use self::format::{Frame, Kind, Location, OFFSET_MAX, SEGMENT_HEADER_BYTES, SegmentHeader, SegmentId, StoreHeader};
+use self::log::{Log, LogFile};
+use self::lookup::{addresses_of, place_of, read_by_key, stored_entity, versions_of};
+use self::recovery::{Recovered, recover};
+use self::sidecar::TableId;
 use self::storage::{Directory, ProcessLock, Storage};
-use self::tables::{RecordPlace, Tables, read_by_key, read_entity, stored_entity};
+use self::tables::{RecordPlace, Tables};
 use self::writer::{Request, SEGMENT_ROOM_BYTES, Writer};
 use crate::batch::{Batch, RecordKey};
+use crate::budget::{Budget, MEMORY_BYTES_MIN, MemoryUse, Reservation};
 use crate::engine::{
-    CheckReport, Commit, Durability, Engine, Neighbour, Page, ProgressFn, Record, Stats, StoredBlob,
-    StoredEntity,
+    CheckReport, Commit, CompactOptions, CompactReport, Durability, Engine, MemoryHeld, Neighbour, Page, ProgressFn, Record, Stats,
+    StoredBlob, StoredEntity,
 };
 use crate::error::{Error, ErrorKind, Result};
-use crate::index::{Index, key_of};
-use crate::overlay::Holdings;
+use crate::index::key_of;
 use crate::query::{Filter, Query};
 use crate::store::Options;
 
 const HEADER_NAME: &str = "STATLAS";
+/// A segment has room for its header and a batch of some size.
+const SEGMENT_BYTES_MIN: u64 = 1 << 10;
+/// A batch that begins before this size ends before places run out of bits.
+const SEGMENT_BYTES_MAX: u64 = OFFSET_MAX - SEGMENT_ROOM_BYTES;
 /// Lookups whose memory accesses are made together.
 const READ_TOGETHER: usize = 64;
 const LOCK_NAME: &str = "LOCK";
@@ -52,11 +74,16 @@ pub(crate) struct DiskEngine {
     segment_bytes: u64,
     log: Log,
     tables: Tables,
+    budget: Arc<Budget>,
+    index_memory: Mutex<Reservation>,
+    filter_memory: Mutex<Reservation>,
+    column_memory: Mutex<Reservation>,
+    record_memory: Mutex<Reservation>,
     /// Entities and blobs behind this place are not visible yet.
     published: AtomicU64,
     /// The newest revision that is visible.
     revision: AtomicU64,
-    queue: Mutex<Vec<std::sync::Arc<Request>>>,
+    queue: Mutex<Vec<Arc<Request>>>,
     writer: Mutex<Writer>,
     /// Why no more writes are taken.
     poisoned: Mutex<Option<String>>,
@@ -66,6 +93,14 @@ pub(crate) struct DiskEngine {
     damage: Vec<String>,
     /// Whether something is damaged whose key is not known.
     is_lossy: bool,
+    /// Whether the indexes may cover more than they do: not after memory ran short, until there is more.
+    may_cover_more: AtomicBool,
+    /// Held by the one who compacts.
+    compacting: Mutex<()>,
+    /// The largest number that a compacted file ever had.
+    compacted_last: AtomicU32,
+    /// So many of the newest revisions keep their whole history when segments are compacted.
+    history_revisions: u64,
     lock: Mutex<Option<ProcessLock>>,
 }
 
@@ -100,19 +135,27 @@ impl DiskEngine {
         options: &Options,
     ) -> Result<Self> {
         let place = path.display().to_string();
-        let store_id = read_or_create_header(&*storage, &place, options.segment_bytes)?;
-        let recovered = recover(&*storage, store_id, options.segment_bytes)?;
+        let segment_bytes = options.segment_bytes.clamp(SEGMENT_BYTES_MIN, SEGMENT_BYTES_MAX);
+        let budget = Budget::new(Budget::bytes_for(options.memory_bytes_max)?);
+        let store_id = read_or_create_header(&*storage, &place, segment_bytes)?;
+        let recovered = recover(&*storage, store_id, segment_bytes)?;
         let Recovered { log, tables, last, end, revision, chain, closed_at, damage, is_lossy } = recovered;
-        let published = Location::new(last.number, end);
-        let synced = closed_at.unwrap_or(Location::new(last.number, SEGMENT_HEADER_BYTES as u64));
+        let published = Location::new(last.id, end);
+        let synced = closed_at.unwrap_or(Location::new(last.id, SEGMENT_HEADER_BYTES as u64));
         let writer = Writer { segment: last, end, revision, chain, synced };
-        Ok(Self {
+        let held = |user| Mutex::new(budget.hold(user, 0));
+        let engine = Self {
             path: path.to_owned(),
             storage,
             store_id,
-            segment_bytes: options.segment_bytes,
+            segment_bytes,
             log,
             tables,
+            index_memory: held(MemoryUse::Index),
+            filter_memory: held(MemoryUse::Filters),
+            column_memory: held(MemoryUse::Columns),
+            record_memory: held(MemoryUse::Records),
+            budget,
             published: AtomicU64::new(published.0),
             revision: AtomicU64::new(revision),
             queue: Mutex::default(),
@@ -123,8 +166,20 @@ impl DiskEngine {
             syncs: AtomicU64::new(0),
             damage,
             is_lossy,
+            may_cover_more: AtomicBool::new(true),
+            compacting: Mutex::new(()),
+            compacted_last: AtomicU32::new(0),
+            history_revisions: options.history_revisions,
             lock: Mutex::new(lock),
-        })
+        };
+        engine.account_columns();
+        let view = engine.log.view.load();
+        engine.index_memory.lock().resize(view.indexes.bytes());
+        if engine.plan_coverage(&view).is_none_or(|plan| plan.from > 0) {
+            engine.load_filters(&view);
+        }
+        drop(view);
+        Ok(engine)
     }
 
     fn check_open(&self) -> Result<()> {
@@ -154,27 +209,17 @@ impl DiskEngine {
     #[inline]
     fn read_visible<T>(
         &self,
-        index: &Index,
+        table: TableId,
         key: &[u8; 32],
-        use_frame: impl FnMut(Location, &mut Vec<u8>) -> Result<T>,
+        mut use_frame: impl FnMut(Location, &mut Vec<u8>) -> Result<T>,
     ) -> Result<Option<T>> {
         self.check_open()?;
         let published = self.published.load(Ordering::Acquire);
-        let found = read_by_key(index, &self.log, key, published, use_frame)?;
+        let found = self.log.read(|reader| read_by_key(&reader, table, key, published, &mut use_frame))?;
         if found.is_none() {
             self.check_undamaged(key)?;
         }
         Ok(found)
-    }
-
-    /// Where a visible entity or blob stands.
-    fn visible(&self, index: &Index, key: &[u8; 32]) -> Result<Option<Location>> {
-        self.check_open()?;
-        let place = self.tables.place(index, &self.log, key, self.published.load(Ordering::Acquire))?;
-        if place.is_none() {
-            self.check_undamaged(key)?;
-        }
-        Ok(place)
     }
 
     /// An entity or blob that is known to be damaged is not absent.
@@ -183,32 +228,20 @@ impl DiskEngine {
             return Ok(());
         }
         match self.tables.inner.read().damaged.get(key) {
-            Some(place) => Err(log::corrupt(*place, &format!("{} is damaged", hex(key)))),
+            Some(damaged) => Err(log::corrupt(damaged.location, &format!("{} is damaged", hex(key)))),
             None => Ok(()),
         }
     }
 
-    fn read_record(&self, key: RecordKey, place: RecordPlace) -> Result<Record> {
-        let mut bytes = Vec::new();
-        let frame = self.log.read(place.location, &mut bytes)?;
-        if frame.record_key().as_ref() != Some(&key) {
-            return Err(log::corrupt(place.location, "the frame holds another record"));
-        }
-        Ok(Record { key, value: frame.payload().to_vec(), revision: place.revision })
-    }
-
-    /// Tells whether an entity has an id; reads it.
-    fn has_id(&self) -> impl Fn(u64, &str) -> Result<bool> + '_ {
-        |location, id| Ok(read_entity(&self.log, Location(location))?.head()?.id == id)
-    }
-
-    /// Tells whether an entity has every neighbour that a filter asks for; reads it.
-    fn has_neighbours<'a>(&'a self, filter: &'a Filter) -> impl FnMut(u64) -> Result<bool> + 'a {
-        |location| {
-            let entity = read_entity(&self.log, Location(location))?;
-            let adjacency = entity.head()?.coordinates.adjacency;
-            Ok(filter.adjacent.iter().all(|id| adjacency.contains(id)))
-        }
+    fn read_record(&self, key: &RecordKey, place: RecordPlace) -> Result<Record> {
+        self.log.read_all(|reader| {
+            let mut bytes = Vec::new();
+            let frame = reader.frame(place.location, &mut bytes)?;
+            if frame.record_key().as_ref() != Some(key) {
+                return Err(log::corrupt(place.location, "the frame holds another record"));
+            }
+            Ok(Record { key: key.clone(), value: frame.payload().to_vec(), revision: place.revision })
+        })
     }
 }
 
@@ -254,10 +287,10 @@ fn prepare_directory(path: &Path, place: &str, create: bool) -> Result<()> {
 /// Whether a log holds more than the first segment's header, which an interrupted creation leaves.
 fn has_batches(storage: &dyn Storage) -> Result<bool> {
     let failed = |error| Error::io("reading the log failed", error);
-    Ok(match segment_numbers(storage)?.as_slice() {
+    Ok(match segment_ids(storage)?.as_slice() {
         [] => false,
-        [1] => {
-            let file = storage.open(&Segment::name(1), false).map_err(failed)?;
+        [first] if *first == SegmentId::written(1) => {
+            let file = storage.open(&first.file_name(), false).map_err(failed)?;
             file.len().map_err(failed)? > SEGMENT_HEADER_BYTES as u64
         }
         _ => true,
@@ -280,7 +313,7 @@ fn read_or_create_header(storage: &dyn Storage, place: &str, segment_bytes: u64)
     let random = || RandomState::new().build_hasher().finish().to_le_bytes();
     let store_id: [u8; 16] = std::array::from_fn(|at| if at < 8 { random()[at] } else { random()[at - 8] });
     // The file STATLAS comes last: with it, the store is there.
-    let header = SegmentHeader { number: 1, store_id, first_revision: 1, chain: [0; 32] };
+    let header = SegmentHeader::written(1, store_id, 1, [0; 32]);
     create_segment(storage, &header, segment_bytes)?;
     storage.write(HEADER_NAME, &StoreHeader { store_id }.encode()).map_err(failed)?;
     storage.sync_folder(".").map_err(failed)?;
@@ -288,8 +321,8 @@ fn read_or_create_header(storage: &dyn Storage, place: &str, segment_bytes: u64)
 }
 
 /// Makes a segment whose header and name survive a power cut.
-fn create_segment(storage: &dyn Storage, header: &SegmentHeader, segment_bytes: u64) -> Result<Segment> {
-    let name = Segment::name(header.number);
+fn create_segment(storage: &dyn Storage, header: &SegmentHeader, segment_bytes: u64) -> Result<LogFile> {
+    let name = header.id.file_name();
     let create = || {
         let file = storage.open(&name, true)?;
         file.set_len(0)?;
@@ -297,47 +330,13 @@ fn create_segment(storage: &dyn Storage, header: &SegmentHeader, segment_bytes: 
         file.sync()?;
         storage.sync_folder("log")?;
         let map = file.map((segment_bytes + SEGMENT_ROOM_BYTES) as usize)?;
-        Ok(Segment::new(header.number, file, map, SEGMENT_HEADER_BYTES as u64))
+        Ok(LogFile::new(header, file, map, SEGMENT_HEADER_BYTES as u64))
     };
     create().map_err(|error| Error::io(format!("making {name} failed"), error))
 }
 
 fn hex(bytes: &[u8; 32]) -> String {
     Address(*bytes).to_string()
-}
-
-impl Holdings for DiskEngine {
-    fn entity(&self, address: &Address) -> Result<Option<StoredEntity>> {
-        let place = self.tables.place(&self.tables.entities, &self.log, &address.0, u64::MAX)?;
-        place.map(|place| read_entity(&self.log, place)).transpose()
-    }
-
-    fn has_entity(&self, address: &Address) -> Result<bool> {
-        Ok(self.tables.place(&self.tables.entities, &self.log, &address.0, u64::MAX)?.is_some())
-    }
-
-    fn is_damaged(&self, address: &Address) -> bool {
-        !self.damage.is_empty() && self.tables.inner.read().damaged.contains_key(&address.0)
-    }
-
-    fn versions(&self, id: &str) -> Result<Vec<Address>> {
-        let mut places = self.tables.inner.read().catalogue.versions(id, &self.has_id())?;
-        places.reverse();
-        places.into_iter().map(|place| self.log.read_key(Location(place)).map(Address)).collect()
-    }
-
-    fn head(&self, id: &str) -> Result<Option<Address>> {
-        let place = self.tables.inner.read().catalogue.head(id, &self.has_id())?;
-        place.map(|place| self.log.read_key(Location(place)).map(Address)).transpose()
-    }
-
-    fn has_blob(&self, id: &BlobId) -> Result<bool> {
-        Ok(self.tables.place(&self.tables.blobs, &self.log, &id.0, u64::MAX)?.is_some())
-    }
-
-    fn record_revision(&self, key: &RecordKey) -> Result<Option<u64>> {
-        Ok(self.tables.inner.read().records.get(key).map(|place| place.revision))
-    }
 }
 
 impl Engine for DiskEngine {
@@ -351,7 +350,7 @@ impl Engine for DiskEngine {
     }
 
     fn entity(&self, address: &Address) -> Result<Option<StoredEntity>> {
-        self.read_visible(&self.tables.entities, &address.0, stored_entity)
+        self.read_visible(TableId::Entities, &address.0, stored_entity)
     }
 
     /// Works in steps over a group of addresses, so that the processor waits for many memory accesses at
@@ -359,7 +358,9 @@ impl Engine for DiskEngine {
     fn entities(&self, addresses: &[Address]) -> Result<Vec<Option<StoredEntity>>> {
         self.check_open()?;
         let published = self.published.load(Ordering::Acquire);
-        let index = &self.tables.entities;
+        let view = self.log.view.load();
+        let reader = self.log.reader(&view);
+        let index = &view.indexes.entities;
         let (mut places, mut buffer) = (Vec::with_capacity(READ_TOGETHER), Vec::new());
         let mut found = Vec::with_capacity(addresses.len());
         for group in addresses.chunks(READ_TOGETHER) {
@@ -369,13 +370,14 @@ impl Engine for DiskEngine {
             };
             places.clear();
             places.extend(group.iter().map(place));
-            places.iter().flatten().for_each(|place| self.log.touch(*place));
+            places.iter().flatten().for_each(|place| reader.touch(*place));
             for (address, place) in group.iter().zip(&places) {
                 found.push(match place {
-                    Some(place) if self.log.read(*place, &mut buffer).is_ok_and(|f| f.key() == address.0) => {
+                    Some(place) if reader.frame(*place, &mut buffer).is_ok_and(|f| f.key() == address.0) => {
                         Some(stored_entity(*place, &mut buffer)?)
                     }
-                    // Absent, damaged, or behind another address that begins with the same eight bytes.
+                    // Absent, damaged, not covered by the index, or behind another address that begins with
+                    // the same eight bytes.
                     _ => Engine::entity(self, address)?,
                 });
             }
@@ -385,63 +387,32 @@ impl Engine for DiskEngine {
 
     fn addresses(&self, prefix: &AddressPrefix, limit: usize) -> Result<Vec<Address>> {
         self.check_open()?;
-        let published = self.published.load(Ordering::Acquire);
-        let (low, high) = (key_of(&prefix.low().0), key_of(&prefix.high().0));
-        let mut places = self.tables.entities.range(low, high);
-        places.retain(|(_, place)| *place < published);
-        // Keys sort like addresses; where the first eight bytes are equal the whole is looked at.
-        places.sort_unstable();
-        let mut found = Vec::new();
-        let mut last_key = None;
-        for (key, place) in places {
-            if found.len() >= limit && last_key != Some(key) {
-                break;
-            }
-            let address = Address(self.log.read_key(Location(place))?);
-            if prefix.matches(&address) {
-                found.push(address);
-                last_key = Some(key);
-            }
-        }
-        found.sort_unstable();
-        found.truncate(limit);
-        Ok(found)
+        self.log.read_all(|reader| self.addresses_with(&reader, prefix, limit))
     }
 
     fn versions(&self, id: &str) -> Result<Vec<Address>> {
         self.check_open()?;
-        Holdings::versions(self, id)
+        // The lock comes first: under it, rows do not move from the active segment into a sidecar.
+        let inner = self.tables.inner.read();
+        let view = self.log.view.load_full();
+        let reader = self.log.reader(&view);
+        addresses_of(&reader, &versions_of(&reader, &inner.active, id)?)
     }
 
     fn find(&self, query: &Query) -> Result<Page> {
         query.check_cursor()?;
         self.check_open()?;
-        let (hits, more) = {
-            let inner = self.tables.inner.read();
-            inner.catalogue.find(query, &mut self.has_neighbours(&query.filter))?
-        };
-        let next = hits.last().filter(|_| more).map(|hit| query.cursor(hit.cursor));
-        let entities = hits.iter().map(|hit| read_entity(&self.log, Location(hit.location)));
-        Ok(Page { entities: entities.collect::<Result<_>>()?, next })
+        self.find_rows(query)
     }
 
     fn count(&self, filter: &Filter) -> Result<u64> {
         self.check_open()?;
-        self.tables.inner.read().catalogue.count(filter, &mut self.has_neighbours(filter))
+        self.count_rows(filter)
     }
 
     fn near(&self, position: &Coordinates, k: usize, except: Option<&Address>) -> Result<Vec<Neighbour>> {
         self.check_open()?;
-        let except = match except {
-            Some(address) => self.visible(&self.tables.entities, &address.0)?.map(|place| place.0),
-            None => None,
-        };
-        let found = self.tables.inner.read().catalogue.near(position, k, except);
-        let neighbour = |(similarity, place)| {
-            let entity = read_entity(&self.log, Location(place))?;
-            Ok(Neighbour { similarity, entity })
-        };
-        found.into_iter().map(neighbour).collect()
+        self.near_rows(position, k, except)
     }
 
     fn may_miss_entities(&self) -> bool {
@@ -449,7 +420,7 @@ impl Engine for DiskEngine {
     }
 
     fn blob(&self, id: &BlobId) -> Result<Option<StoredBlob>> {
-        self.read_visible(&self.tables.blobs, &id.0, |place, buffer| {
+        self.read_visible(TableId::Blobs, &id.0, |place, buffer| {
             let frame = Frame::decode_verified(buffer).filter(|frame| frame.header.kind == Kind::Blob);
             let frame = frame.ok_or_else(|| log::corrupt(place, "the frame holds no blob"))?;
             let form = frame.blob_form();
@@ -465,13 +436,13 @@ impl Engine for DiskEngine {
     fn has_blob(&self, id: &BlobId) -> Result<bool> {
         self.check_open()?;
         let published = self.published.load(Ordering::Acquire);
-        Ok(self.tables.place(&self.tables.blobs, &self.log, &id.0, published)?.is_some())
+        Ok(self.log.read(|reader| place_of(&reader, TableId::Blobs, &id.0, published))?.is_some())
     }
 
     fn record(&self, key: &RecordKey) -> Result<Option<Record>> {
         self.check_open()?;
         let place = self.tables.inner.read().records.get(key).copied();
-        place.map(|place| self.read_record(key.clone(), place)).transpose()
+        place.map(|place| self.read_record(key, place)).transpose()
     }
 
     fn records(&self, collection: &str, after: Option<&str>, limit: usize) -> Result<Vec<Record>> {
@@ -480,31 +451,58 @@ impl Engine for DiskEngine {
             let inner = self.tables.inner.read();
             crate::batch::collection_range(&inner.records, collection, after, limit)
         };
-        places.into_iter().map(|(key, place)| self.read_record(key, place)).collect()
+        places.iter().map(|(key, place)| self.read_record(key, *place)).collect()
     }
 
     fn stats(&self) -> Stats {
-        let segments = self.log.segments();
-        let (chain, disk_bytes) = {
-            let writer = self.writer.lock();
-            (writer.chain, segments.iter().map(|segment| segment.written()).sum::<u64>() + 64)
-        };
+        let chain = self.writer.lock().chain;
+        self.account_columns();
+        let view = self.log.view.load();
+        let sidecars = view.segments.iter().filter_map(|segment| segment.sealed.as_ref());
+        let log_bytes: u64 = view.segments.iter().map(|segment| segment.log.written()).sum();
         let inner = self.tables.inner.read();
         Stats {
             engine: "disk",
             revision: self.revision.load(Ordering::Acquire),
-            entities: inner.catalogue.live(),
-            ids: inner.catalogue.ids(),
-            blobs: self.tables.blobs.len(),
+            entities: inner.entities_live,
+            ids: inner.ids_live,
+            blobs: inner.blobs_live,
             records: inner.records.len() as u64,
-            disk_bytes,
-            segments: segments.len() as u64,
-            index_bytes: self.tables.entities.bytes() + self.tables.blobs.bytes(),
-            catalogue_bytes: inner.catalogue.bytes(),
+            disk_bytes: format::STORE_HEADER_BYTES as u64
+                + log_bytes
+                + sidecars.map(|sealed| sealed.sidecar.bytes()).sum::<u64>(),
+            segments: view.segments.len() as u64,
+            index_bytes: view.indexes.bytes(),
+            catalogue_bytes: self.budget.held(MemoryUse::Columns) + self.budget.held(MemoryUse::Records),
+            memory_bytes_max: self.budget.bytes_max(),
+            memory: MemoryUse::ALL
+                .map(|user| MemoryHeld { user: user.as_str(), bytes: self.budget.held(user) })
+                .to_vec(),
+            segments_covered: (view.segments.len() - view.covered_from) as u64,
             syncs: self.syncs.load(Ordering::Relaxed),
             damage: self.damage.clone(),
             chain_head: hex(&chain),
         }
+    }
+
+    fn set_memory_bytes_max(&self, bytes: u64) -> Result<()> {
+        self.check_open()?;
+        self.budget.set_bytes_max(bytes);
+        let _writer = self.writer.lock();
+        if self.budget.total() > self.budget.bytes_max() || bytes < MEMORY_BYTES_MIN {
+            self.cover_less()?;
+        } else {
+            self.may_cover_more.store(true, Ordering::Release);
+        }
+        Ok(())
+    }
+
+    fn compact(&self, options: &CompactOptions, progress: ProgressFn<'_>) -> Result<CompactReport> {
+        self.compact_all(options, progress)
+    }
+
+    fn maintain(&self) -> Result<bool> {
+        Ok(self.cover_more()? || self.compact_if_worthwhile()?)
     }
 
     fn check(&self, progress: ProgressFn<'_>) -> Result<CheckReport> {

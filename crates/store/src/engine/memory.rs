@@ -1,12 +1,13 @@
 //! A store in memory: the same promises but durability, and the model that other engines are held to.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 
 use parking_lot::RwLock;
 use statlas_core::{Address, AddressPrefix, BlobId, Coordinates};
 
 use crate::batch::{Batch, Operation, RecordKey, collection_range};
-use crate::catalogue::{Catalogue, Row};
+use crate::columns::{Bit, GrowingRows, Near, RowId, RowPlace, Rows, count, find, near};
 use crate::engine::{
     CheckReport, Commit, Durability, Engine, Neighbour, Page, ProgressFn, Record, Stats, StoredBlob,
     StoredEntity,
@@ -23,12 +24,22 @@ pub(crate) struct MemoryEngine {
 
 struct Held {
     revision: u64,
-    addresses: BTreeMap<Address, u64>,
-    /// By location, which is the place in this list plus one. Removed ones stay: rows need their ids.
-    entities: Vec<StoredEntity>,
+    /// The rows of the entities.
+    addresses: BTreeMap<Address, usize>,
+    /// By row; `None` for those that were removed.
+    entities: Vec<Option<StoredEntity>>,
+    ids: HashMap<Box<str>, Versions>,
+    /// The columns of the entities. The place of a row is its number.
+    rows: GrowingRows,
     blobs: HashMap<BlobId, StoredBlob>,
     records: BTreeMap<RecordKey, (Vec<u8>, u64)>,
-    catalogue: Catalogue,
+}
+
+/// The rows of an id that are not removed.
+struct Versions {
+    newest: usize,
+    /// The others, in the order of their commits. Few ids have any.
+    older: Vec<usize>,
 }
 
 impl MemoryEngine {
@@ -37,9 +48,10 @@ impl MemoryEngine {
             revision: 0,
             addresses: BTreeMap::new(),
             entities: Vec::new(),
+            ids: HashMap::new(),
+            rows: GrowingRows::new(),
             blobs: HashMap::new(),
             records: BTreeMap::new(),
-            catalogue: Catalogue::new(),
         };
         Self { held: RwLock::new(Some(held)) }
     }
@@ -53,24 +65,62 @@ fn closed() -> Error {
     Error::new(ErrorKind::Closed, "the store in memory is closed")
 }
 
+impl Versions {
+    /// All rows in the order of their commits.
+    fn rows(&self) -> impl Iterator<Item = usize> + '_ {
+        self.older.iter().copied().chain([self.newest])
+    }
+}
+
 impl Held {
-    fn at(&self, location: u64) -> Option<&StoredEntity> {
-        self.entities.get(location as usize - 1)
+    fn at(&self, row: usize) -> Option<&StoredEntity> {
+        self.entities.get(row)?.as_ref()
     }
 
-    fn has_id(&self) -> impl Fn(u64, &str) -> Result<bool> + '_ {
-        |location, id| match self.at(location) {
-            Some(entity) => Ok(entity.head()?.id == id),
-            None => Ok(false),
-        }
-    }
-
-    fn has_neighbours<'a>(&'a self, filter: &'a Filter) -> impl FnMut(u64) -> Result<bool> + 'a {
-        |location| {
-            let Some(entity) = self.at(location) else { return Ok(false) };
+    fn has_neighbours<'a>(&'a self, filter: &'a Filter) -> impl FnMut(RowId) -> Result<bool> + 'a {
+        |row| {
+            let Some(entity) = self.at(row.row) else { return Ok(false) };
             let adjacency = entity.head()?.coordinates.adjacency;
             Ok(filter.adjacent.iter().all(|id| adjacency.contains(id)))
         }
+    }
+
+    /// Adds a row as the newest version of its id.
+    fn add_version(&mut self, id: &str, row: usize) {
+        match self.ids.entry(id.into()) {
+            Entry::Vacant(entry) => {
+                entry.insert(Versions { newest: row, older: Vec::new() });
+            }
+            Entry::Occupied(mut entry) => {
+                let versions = entry.get_mut();
+                let before = std::mem::replace(&mut versions.newest, row);
+                versions.older.push(before);
+                self.rows.bits().set(before, Bit::Superseded, true);
+            }
+        }
+    }
+
+    /// Removes a row; if it is the newest version of its id, the one before takes its place.
+    fn remove_version(&mut self, id: &str, row: usize) {
+        self.rows.bits().set(row, Bit::Removed, true);
+        let Some(versions) = self.ids.get_mut(id) else { return };
+        if versions.newest != row {
+            versions.older.retain(|older| *older != row);
+        } else if let Some(before) = versions.older.pop() {
+            versions.newest = before;
+            self.rows.bits().set(before, Bit::Superseded, false);
+        } else {
+            self.ids.remove(id);
+        }
+    }
+
+    /// Bytes allocated for the columns and the ids. Costs a walk over all ids.
+    fn catalogue_bytes(&self) -> u64 {
+        // A table has a byte of its own for each entry.
+        let entries = self.ids.capacity() * (size_of::<(Box<str>, Versions)>() + 1);
+        let texts: usize = self.ids.keys().map(|id| id.len()).sum();
+        let older: usize = self.ids.values().map(|versions| versions.older.capacity()).sum();
+        self.rows.bytes() + (entries + texts + older * size_of::<usize>()) as u64
     }
 
     fn apply(&mut self, batch: Batch, changes: &[bool]) -> Result<()> {
@@ -89,21 +139,18 @@ impl Held {
             Operation::PutEntity(change) => {
                 let (address, canonical) = (change.address, 0..change.canonical.len());
                 let (bytes, token, blob) = (change.canonical, change.token.map(Box::new), change.blob);
-                self.entities.push(StoredEntity { address, bytes, canonical, token, blob });
-                let location = self.entities.len() as u64;
-                self.addresses.insert(address, location);
-                let row = Row { location, revision: self.revision, ordinal, mended: None };
-                let entities = &self.entities;
-                self.catalogue.push(&change.draft, neighbours, row, |location| {
-                    Ok(entities[location as usize - 1].head()?.id == change.head.id)
-                })
+                let place = RowPlace { place: self.entities.len() as i64, revision: self.revision, ordinal };
+                let row = self.rows.push(&change.draft, neighbours, place);
+                self.entities.push(Some(StoredEntity { address, bytes, canonical, token, blob }));
+                self.addresses.insert(address, row);
+                self.add_version(&change.head.id, row);
+                Ok(())
             }
             Operation::RemoveEntity(address) => {
-                let Some(location) = self.addresses.remove(&address) else { return Ok(()) };
-                let entities = &self.entities;
-                let has_id = |location: u64, id: &str| Ok(entities[location as usize - 1].head()?.id == id);
-                let id = entities[location as usize - 1].head()?.id;
-                self.catalogue.remove(&id, location, &has_id)
+                let Some(row) = self.addresses.remove(&address) else { return Ok(()) };
+                let Some(entity) = self.entities[row].take() else { return Ok(()) };
+                self.remove_version(&entity.head()?.id, row);
+                Ok(())
             }
             Operation::PutBlob { id, form, bytes } => {
                 self.blobs.insert(id, StoredBlob { form, bytes });
@@ -127,7 +174,7 @@ impl Held {
 
 impl Holdings for Held {
     fn entity(&self, address: &Address) -> Result<Option<StoredEntity>> {
-        Ok(self.addresses.get(address).and_then(|location| self.at(*location)).cloned())
+        Ok(self.addresses.get(address).and_then(|row| self.at(*row)).cloned())
     }
 
     fn has_entity(&self, address: &Address) -> Result<bool> {
@@ -135,14 +182,13 @@ impl Holdings for Held {
     }
 
     fn versions(&self, id: &str) -> Result<Vec<Address>> {
-        let mut locations = self.catalogue.versions(id, &self.has_id())?;
-        locations.reverse();
-        Ok(locations.iter().filter_map(|location| self.at(*location)).map(|entity| entity.address).collect())
+        let rows = self.ids.get(id).into_iter().flat_map(Versions::rows);
+        Ok(rows.filter_map(|row| self.at(row)).map(|entity| entity.address).collect())
     }
 
     fn head(&self, id: &str) -> Result<Option<Address>> {
-        let location = self.catalogue.head(id, &self.has_id())?;
-        Ok(location.and_then(|location| self.at(location)).map(|entity| entity.address))
+        let newest = self.ids.get(id).and_then(|versions| self.at(versions.newest));
+        Ok(newest.map(|entity| entity.address))
     }
 
     fn has_blob(&self, id: &BlobId) -> Result<bool> {
@@ -193,25 +239,24 @@ impl Engine for MemoryEngine {
     fn find(&self, query: &Query) -> Result<Page> {
         query.check_cursor()?;
         self.with(|held| {
-            let (hits, more) = held.catalogue.find(query, &mut held.has_neighbours(&query.filter))?;
+            let (hits, more) = find(&[&held.rows], query, &mut held.has_neighbours(&query.filter))?;
             let next = hits.last().filter(|_| more).map(|hit| query.cursor(hit.cursor));
-            Ok(Page {
-                entities: hits.iter().filter_map(|hit| held.at(hit.location)).cloned().collect(),
-                next,
-            })
+            Ok(Page { entities: hits.iter().filter_map(|hit| held.at(hit.row.row)).cloned().collect(), next })
         })
     }
 
     fn count(&self, filter: &Filter) -> Result<u64> {
-        self.with(|held| held.catalogue.count(filter, &mut held.has_neighbours(filter)))
+        self.with(|held| count(&[&held.rows], filter, &mut held.has_neighbours(filter)))
     }
 
     fn near(&self, position: &Coordinates, k: usize, except: Option<&Address>) -> Result<Vec<Neighbour>> {
         self.with(|held| {
-            let except = except.and_then(|address| held.addresses.get(address)).copied();
-            let found = held.catalogue.near(position, k, except).into_iter();
-            let neighbour =
-                |(similarity, location)| Some(Neighbour { similarity, entity: held.at(location)?.clone() });
+            let except = except.and_then(|address| held.addresses.get(address));
+            let except = except.map(|row| RowId { part: 0, row: *row });
+            let found = near(&[&held.rows], position, k, except)?.into_iter();
+            let neighbour = |near: Near| {
+                Some(Neighbour { similarity: near.similarity, entity: held.at(near.row.row)?.clone() })
+            };
             Ok(found.filter_map(neighbour).collect())
         })
     }
@@ -248,11 +293,11 @@ impl Engine for MemoryEngine {
         Stats {
             engine: "memory",
             revision: held.revision,
-            entities: held.catalogue.live(),
-            ids: held.catalogue.ids(),
+            entities: held.addresses.len() as u64,
+            ids: held.ids.len() as u64,
             blobs: held.blobs.len() as u64,
             records: held.records.len() as u64,
-            catalogue_bytes: held.catalogue.bytes(),
+            catalogue_bytes: held.catalogue_bytes(),
             ..Stats::default()
         }
     }
@@ -260,7 +305,7 @@ impl Engine for MemoryEngine {
     fn check(&self, progress: ProgressFn<'_>) -> Result<CheckReport> {
         self.with(|held| {
             let mut report = CheckReport { records: held.records.len() as u64, ..CheckReport::default() };
-            for entity in held.addresses.values().filter_map(|location| held.at(*location)) {
+            for entity in held.addresses.values().filter_map(|row| held.at(*row)) {
                 report.entities += 1;
                 report.bytes += entity.bytes.len() as u64;
                 if let Err(error) = entity.entity() {

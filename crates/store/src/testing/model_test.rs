@@ -12,7 +12,7 @@ use super::sample::{adjacency, neighbours, query, token, varied};
 use super::twin::{Twin, same, same_entities};
 use super::{Failure, Place, Random};
 use crate::batch::{Batch, Expected, RecordKey};
-use crate::engine::{Durability, StoredEntity};
+use crate::engine::{CompactOptions, Durability, StoredEntity};
 
 /// How much the model test does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,6 +80,11 @@ enum Step {
     Commit(Vec<Change>, Durability),
     Ask(Question),
     Reopen { close: bool },
+    /// Takes the space of garbage back, where this percentage of a file or more is garbage.
+    Compact { percent: u8 },
+    /// Lets an engine with a budget have as little memory as it can work with, or plenty.
+    Memory { scarce: bool },
+    Maintain,
 }
 
 #[derive(Debug, Clone)]
@@ -157,6 +162,9 @@ fn step() -> impl Strategy<Value = Step> {
         60 => (vec(change(), 0..6), durability).prop_map(|(changes, durability)| Step::Commit(changes, durability)),
         30 => question().prop_map(Step::Ask),
         4 => any::<bool>().prop_map(|close| Step::Reopen { close }),
+        3 => (0..60_u8).prop_map(|percent| Step::Compact { percent }),
+        2 => any::<bool>().prop_map(|scarce| Step::Memory { scarce }),
+        2 => Just(Step::Maintain),
     ]
 }
 
@@ -237,6 +245,15 @@ impl Run {
                 self.twin.compare_all()?;
             }
             Step::Reopen { .. } => {}
+            Step::Compact { percent } => {
+                let options = CompactOptions { garbage_part: f64::from(*percent) / 100.0, bytes_per_second: 0 };
+                self.twin.engine().compact(&options, &mut |_, _| {})?;
+                self.twin.compare_all()?;
+            }
+            Step::Memory { scarce } => {
+                self.twin.engine().set_memory_bytes_max(if *scarce { 0 } else { 1 << 30 })?;
+            }
+            Step::Maintain => while self.twin.engine().maintain()? {},
         }
         Ok(self)
     }

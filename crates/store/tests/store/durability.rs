@@ -56,6 +56,7 @@ fn image(store: &Path, target: &Path) {
 pub(crate) fn segments(store: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(store.join("log")).expect("the log can be listed");
     let mut paths: Vec<PathBuf> = entries.map(|entry| entry.expect("an entry can be read").path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|ending| ending == "seg"));
     paths.sort();
     paths
 }

@@ -3,6 +3,7 @@
 mod conformance;
 mod damage;
 mod durability;
+mod faults;
 mod files;
 mod model;
 mod places;

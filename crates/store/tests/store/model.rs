@@ -2,7 +2,9 @@
 
 use statlas_store::testing::{ModelOptions, model_test};
 
-use crate::places::{disk, disk_with_many_segments, memory};
+use crate::places::{
+    disk, disk_that_loses_sidecars, disk_with_many_segments, disk_without_history, memory,
+};
 
 #[test]
 fn the_memory_engine_agrees_with_the_model() {
@@ -17,4 +19,14 @@ fn the_disk_engine_agrees_with_the_model() {
 #[test]
 fn the_disk_engine_agrees_with_the_model_while_it_rolls_segments() {
     model_test(&disk_with_many_segments, &ModelOptions { reopens: true, ..ModelOptions::from_environment() });
+}
+
+#[test]
+fn the_disk_engine_agrees_with_the_model_while_it_forgets_history() {
+    model_test(&disk_without_history, &ModelOptions { reopens: true, ..ModelOptions::from_environment() });
+}
+
+#[test]
+fn the_disk_engine_agrees_with_the_model_while_it_loses_sidecars() {
+    model_test(&disk_that_loses_sidecars, &ModelOptions { reopens: true, ..ModelOptions::from_environment() });
 }

@@ -1,17 +1,21 @@
 //! Reads and verifies everything in the log, beside whatever else the store does.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use statlas_core::{Address, BlobId};
 
 use super::DiskEngine;
 use super::format::{Kind, Location, SEGMENT_HEADER_BYTES};
-use super::recovery::{describe, kept_batches, scan_in_order};
-use super::scan::{Change, Depth, ScannedSegment, next_chain};
+
+use super::log::{LogFile, Reader};
+use super::recovery::{describe, kept_batches};
+use super::scan::{Change, Depth, ScannedSegment, next_chain, scan_in_order};
+use super::sidecar::TableId;
 use crate::engine::{CheckReport, Durability, ProgressFn};
 use crate::error::Result;
-use crate::index::{Index, key_of};
+use crate::index::key_of;
 
 impl DiskEngine {
     pub(super) fn check_log(&self, progress: ProgressFn<'_>) -> Result<CheckReport> {
@@ -23,24 +27,23 @@ impl DiskEngine {
             }
             Location(self.published.load(Ordering::Acquire))
         };
-        // Segments may be begun meanwhile: only what stands before `end` is read.
-        let extent = |number: u32, written: u64| if number == end.segment() { end.offset() } else { written };
-        let segments: Vec<_> =
-            self.log.segments().into_iter().filter(|segment| segment.number <= end.segment()).collect();
-        let segments: Vec<_> = segments
-            .into_iter()
-            .map(|segment| {
-                let bytes = extent(segment.number, segment.written());
-                (segment, bytes)
-            })
+        // Segments may be begun and compacted meanwhile: the view is kept, and only what stands before `end`
+        // is read.
+        let view = self.log.view.load_full();
+        let extent = |log: &LogFile| if log.id == end.segment() { end.offset() } else { log.written() };
+        let segments: Vec<_> = view
+            .segments
+            .iter()
+            .filter(|segment| segment.log.id <= end.segment())
+            .map(|segment| (Arc::clone(&segment.log), extent(&segment.log)))
             .collect();
         let total = segments.iter().map(|(_, bytes)| bytes).sum();
         let report = CheckReport::default();
         let mut check =
-            Check { engine: self, chain: None, report, next_number: 1, unindexed: HashMap::new() };
+            Check { engine: self, reader: self.log.reader(&view), chain: None, report, next_number: 1, unindexed: HashMap::new() };
         check.report.damage.extend(kept_batches(&*self.storage));
         scan_in_order(&segments, Depth::Hashes, |scanned| {
-            check.segment(scanned);
+            check.segment(scanned)?;
             progress(check.report.bytes, total);
             Ok(())
         })?;
@@ -51,6 +54,10 @@ impl DiskEngine {
             };
             check.report.damage.extend(check.unindexed.iter().map(lost));
         }
+        for segment in &view.segments {
+            let sealed = segment.sealed.iter();
+            check.report.damage.extend(sealed.flat_map(|sealed| sealed.sidecar.verify(Location::offset_of_place)));
+        }
         check.report.chain_head = super::hex(&check.chain.unwrap_or_default());
         Ok(check.report)
     }
@@ -58,6 +65,7 @@ impl DiskEngine {
 
 struct Check<'a> {
     engine: &'a DiskEngine,
+    reader: Reader<'a>,
     /// The head of the chain so far; `None` at the start and behind damage.
     chain: Option<[u8; 32]>,
     report: CheckReport,
@@ -67,24 +75,25 @@ struct Check<'a> {
 }
 
 impl Check<'_> {
-    fn segment(&mut self, scanned: ScannedSegment) {
-        let number = scanned.number;
+    fn segment(&mut self, scanned: ScannedSegment) -> Result<()> {
+        let id = scanned.id;
+        let (first, last) = self.reader.view.range(id);
         let damage = &mut self.report.damage;
-        damage.extend((self.next_number..number).map(|missing| format!("segment {missing} is missing")));
-        if self.next_number < number {
+        damage.extend((self.next_number..first).map(|missing| format!("segment {missing} is missing")));
+        if self.next_number < first {
             self.chain = None;
         }
-        self.next_number = number + 1;
+        self.next_number = last + 1;
         self.report.bytes += scanned.bytes;
         match scanned.header {
-            Err(reason) => damage.push(format!("segment {number} offset 0: {reason}")),
-            Ok(header) if header.number != number || header.store_id != self.engine.store_id => {
-                damage.push(format!("segment {number}: the file belongs to another place or store"));
+            Err(reason) => damage.push(format!("{id} offset 0: {reason}")),
+            Ok(header) if header.id != id || header.store_id != self.engine.store_id => {
+                damage.push(format!("{id}: the file belongs to another place or store"));
             }
             Ok(header) => {
                 if self.chain.is_some_and(|chain| chain != header.chain) {
                     damage.push(format!(
-                        "segment {number} offset 0: the hash chain does not go on from the segment before"
+                        "{id} offset 0: the hash chain does not go on from the segment before"
                     ));
                 }
                 self.chain = Some(header.chain);
@@ -93,15 +102,13 @@ impl Check<'_> {
         damage.extend(scanned.damage.iter().map(describe));
         let end = scanned.end.max(SEGMENT_HEADER_BYTES as u64);
         if scanned.bytes > end {
-            let place = Location::new(number, end);
+            let place = Location::new(id, end);
             damage.push(format!("{place}: {} bytes behind the last batch are damaged", scanned.bytes - end));
         }
-        for batch in scanned.batches {
-            self.batch(batch);
-        }
+        scanned.batches.into_iter().try_for_each(|batch| self.batch(batch))
     }
 
-    fn batch(&mut self, batch: super::scan::ScannedBatch) {
+    fn batch(&mut self, batch: super::scan::ScannedBatch) -> Result<()> {
         let revision = batch.commit.revision;
         if batch.is_damaged {
             self.report.damage.push(format!("{}: the batch of revision {revision} is damaged", batch.start));
@@ -117,29 +124,34 @@ impl Check<'_> {
         }
         self.chain = Some(batch.commit.chain);
         for placed in &batch.changes {
-            let tables = &self.engine.tables;
             match &placed.change {
                 Change::Entity { address, .. } => {
                     self.report.entities += 1;
-                    self.look_up(&tables.entities, address.0, placed.location);
+                    self.look_up(TableId::Entities, address.0, placed.location)?;
                 }
                 Change::Blob(id) => {
                     self.report.blobs += 1;
-                    self.look_up(&tables.blobs, id.0, placed.location);
+                    self.look_up(TableId::Blobs, id.0, placed.location)?;
                 }
                 Change::Record(_) => self.report.records += 1,
                 Change::EntityRemoved(Address(key)) | Change::BlobRemoved(BlobId(key)) => {
                     self.unindexed.remove(key);
                 }
-                Change::RecordRemoved(_) => {}
+                Change::RecordRemoved(_) | Change::Husk => {}
             }
         }
+        Ok(())
     }
 
-    /// What stands in the log and is not removed later must be found through the index.
-    fn look_up(&mut self, index: &Index, key: [u8; 32], location: Location) {
-        if index.find(key_of(&key), |value| (value == location.0).then_some(())).is_none() {
+    /// What stands in the log and is not removed later must be found through an index or a sidecar.
+    fn look_up(&mut self, table: TableId, key: [u8; 32], location: Location) -> Result<()> {
+        let is_same = |found: Location| (found == location).then_some(());
+        let index = self.reader.view.indexes.of(table);
+        let is_found = index.find(key_of(&key), |value| is_same(Location(value))).is_some()
+            || self.reader.view.find_uncovered(table, key_of(&key), is_same)?.is_some();
+        if !is_found {
             self.unindexed.insert(key, location);
         }
+        Ok(())
     }
 }

@@ -74,7 +74,7 @@ fn sums<'a>(bytes: &[u8], frames: impl Iterator<Item = &'a Range<usize>>) -> Sum
     for range in frames {
         // The frame was made just now, so it decodes; the checksum is not what costs here.
         let Ok(frame) = Frame::decode(&bytes[range.clone()]) else { continue };
-        frame.chained_bytes().iter().for_each(|bytes| digest.update(bytes));
+        frame.chain(|bytes| digest.update(bytes));
         frames_crc = crc32c::crc32c_append(frames_crc, &frame.header.crc.to_le_bytes());
         count += 1;
     }

@@ -2,6 +2,7 @@
 //!
 //! Everything is little-endian; every length is bounded before it is believed.
 
+use sha2::{Digest, Sha256};
 use statlas_core::Token;
 
 use crate::batch::{BlobForm, RecordKey};
@@ -11,7 +12,7 @@ use crate::limits::{PAYLOAD_BYTES_MAX, RECORD_KEY_BYTES_MAX};
 /// The format that this release writes, and the newest that it reads.
 pub(super) const VERSION: u32 = 1;
 pub(super) const STORE_HEADER_BYTES: usize = 64;
-pub(super) const SEGMENT_HEADER_BYTES: usize = 80;
+pub(super) const SEGMENT_HEADER_BYTES: usize = 96;
 pub(super) const FRAME_HEADER_BYTES: usize = 16;
 /// Frames begin at multiples of this many bytes.
 pub(super) const ALIGNMENT: usize = 8;
@@ -30,6 +31,11 @@ pub(super) enum Kind {
     Close = 2,
     /// The segment was ended in order, and the next one is there.
     Continued = 3,
+    /// What the hash chain covers of a frame whose content was compacted away.
+    Husk = 4,
+    /// The end of a batch that lost frames without husks, or follows one that did: the hash chain is known
+    /// behind it and can't be proved before it.
+    Reduced = 5,
     Entity = 16,
     Blob = 17,
     Record = 18,
@@ -44,6 +50,8 @@ impl Kind {
             Self::Commit,
             Self::Close,
             Self::Continued,
+            Self::Husk,
+            Self::Reduced,
             Self::Entity,
             Self::Blob,
             Self::Record,
@@ -70,31 +78,119 @@ const FLAGS_READ: u8 = FLAG_TOKEN | FLAG_BLOB | FLAG_MANIFEST;
 /// Written by a later release of the same version; refused by this one with a clear message.
 const FLAGS_RESERVED: u8 = FLAG_COMPRESSED | FLAG_LEASE;
 
-/// Where a frame stands, in one number that sorts like the log: 24 bits for the number of the segment, 32
-/// for the offset in units of [`ALIGNMENT`], and 8 for how many cache lines the frame covers, so that a
-/// reader can fetch all of them at once. No lines stand for an unknown or larger number.
+/// Which file of the log. Files that writers made are numbered in the order of the log. A compacted file
+/// stands for a run of those, and has a number of its own among compacted ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct SegmentId(pub(super) u32);
+
+/// Ids of files that writers made are larger than those of compacted ones, so that every place that was
+/// ever published is smaller than the places that are not yet.
+const WRITTEN_FIRST: u32 = 1 << 23;
+
+impl SegmentId {
+    /// The file number `number` that writers made.
+    pub(super) fn written(number: u32) -> Self {
+        debug_assert!(number < WRITTEN_FIRST);
+        Self(WRITTEN_FIRST | number)
+    }
+
+    /// The compacted file number `number`.
+    pub(super) fn compacted(number: u32) -> Self {
+        debug_assert!(number < WRITTEN_FIRST);
+        Self(number)
+    }
+
+    pub(super) fn is_compacted(self) -> bool {
+        self.0 < WRITTEN_FIRST
+    }
+
+    pub(super) fn number(self) -> u32 {
+        self.0 & (WRITTEN_FIRST - 1)
+    }
+
+    /// The name of the file.
+    pub(super) fn file_name(self) -> String {
+        format!("log/{}.seg", self.stem())
+    }
+
+    /// The name of the file with its index and columns.
+    pub(super) fn sidecar_name(self) -> String {
+        format!("log/{}.idx", self.stem())
+    }
+
+    fn stem(self) -> String {
+        if self.is_compacted() { format!("c{:07}", self.number()) } else { format!("{:08}", self.number()) }
+    }
+
+    /// The id in the name of a file in the folder `log`, if it ends with `ending`.
+    pub(super) fn parse(name: &str, ending: &str) -> Option<Self> {
+        let stem = name.strip_suffix(ending).filter(|stem| stem.len() == 8)?;
+        let number = |digits: &str| {
+            let digits = Some(digits).filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))?;
+            digits.parse().ok().filter(|number| (1..WRITTEN_FIRST).contains(number))
+        };
+        match stem.strip_prefix('c') {
+            Some(digits) => number(digits).map(Self::compacted),
+            None => number(stem).map(Self::written),
+        }
+    }
+}
+
+impl std::fmt::Display for SegmentId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "segment {}{}", if self.is_compacted() { "c" } else { "" }, self.number())
+    }
+}
+
+/// Where a frame stands, in one number that sorts like the log among files that writers made: 24 bits for
+/// the file, 32 for the offset in units of [`ALIGNMENT`], and 8 for how many cache lines the frame covers,
+/// so that a reader can fetch all of them at once. No lines stand for an unknown or larger number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Location(pub(super) u64);
 
 const LINE_BYTES: usize = 64;
 const LINES_BITS: u32 = 8;
+const LINES_MAX: usize = 127;
 const OFFSET_BITS: u32 = 32;
+/// A place within a segment keeps 25 bits of the offset and 7 of the lines.
+const PLACE_LINES_BITS: u32 = 7;
+/// No frame begins behind this offset.
+pub(super) const OFFSET_MAX: u64 = ((1 << (32 - PLACE_LINES_BITS)) - 1) * ALIGNMENT as u64;
 
 impl Location {
-    pub(super) fn new(segment: u32, offset: u64) -> Self {
+    pub(super) fn new(segment: SegmentId, offset: u64) -> Self {
         let units = offset / ALIGNMENT as u64;
-        debug_assert!(units < 1 << OFFSET_BITS && segment < 1 << 24);
-        Self(u64::from(segment) << (OFFSET_BITS + LINES_BITS) | units << LINES_BITS)
+        debug_assert!(units < 1 << OFFSET_BITS && segment.0 < 1 << 24);
+        Self(u64::from(segment.0) << (OFFSET_BITS + LINES_BITS) | units << LINES_BITS)
     }
 
     /// The place of a frame whose length is known.
-    pub(super) fn of_frame(segment: u32, offset: u64, frame_bytes: usize) -> Self {
-        let lines = u8::try_from(frame_bytes.div_ceil(LINE_BYTES)).unwrap_or(0);
-        Self(Self::new(segment, offset).0 | u64::from(lines))
+    pub(super) fn of_frame(segment: SegmentId, offset: u64, frame_bytes: usize) -> Self {
+        let lines = Some(frame_bytes.div_ceil(LINE_BYTES)).filter(|lines| *lines <= LINES_MAX).unwrap_or(0);
+        Self(Self::new(segment, offset).0 | lines as u64)
     }
 
-    pub(super) fn segment(self) -> u32 {
-        (self.0 >> (OFFSET_BITS + LINES_BITS)) as u32
+    /// The location without its segment, in 32 bits.
+    pub(super) fn place(self) -> u32 {
+        debug_assert!(self.offset() <= OFFSET_MAX);
+        let units = (self.offset() / ALIGNMENT as u64) as u32;
+        units << PLACE_LINES_BITS | (self.0 as u32 & ((1 << PLACE_LINES_BITS) - 1))
+    }
+
+    /// The offset of a place in its segment.
+    pub(super) fn offset_of_place(place: u32) -> u64 {
+        u64::from(place >> PLACE_LINES_BITS) * ALIGNMENT as u64
+    }
+
+    /// The location of a place in a segment.
+    pub(super) fn at(segment: SegmentId, place: u32) -> Self {
+        let units = u64::from(place >> PLACE_LINES_BITS);
+        let lines = u64::from(place & ((1 << PLACE_LINES_BITS) - 1));
+        Self(u64::from(segment.0) << (OFFSET_BITS + LINES_BITS) | units << LINES_BITS | lines)
+    }
+
+    pub(super) fn segment(self) -> SegmentId {
+        SegmentId((self.0 >> (OFFSET_BITS + LINES_BITS)) as u32)
     }
 
     pub(super) fn offset(self) -> u64 {
@@ -109,7 +205,7 @@ impl Location {
 
 impl std::fmt::Display for Location {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "segment {} offset {}", self.segment(), self.offset())
+        write!(f, "{} offset {}", self.segment(), self.offset())
     }
 }
 
@@ -166,36 +262,53 @@ impl StoreHeader {
 /// What the first bytes of a segment say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct SegmentHeader {
-    pub(super) number: u32,
+    pub(super) id: SegmentId,
+    /// The files that writers made and that this one stands for, the last included: itself, if it is one.
+    pub(super) first: u32,
+    pub(super) last: u32,
     pub(super) store_id: [u8; 16],
     /// The first revision that may stand in the segment.
     pub(super) first_revision: u64,
     /// The head of the hash chain before it.
     pub(super) chain: [u8; 32],
+    /// The newest revision of which something was compacted away without a trace; 0 for none.
+    pub(super) forgotten: u64,
 }
 
 impl SegmentHeader {
+    /// The header of a file that a writer makes.
+    pub(super) fn written(number: u32, store_id: [u8; 16], first_revision: u64, chain: [u8; 32]) -> Self {
+        let id = SegmentId::written(number);
+        Self { id, first: number, last: number, store_id, first_revision, chain, forgotten: 0 }
+    }
+
     pub(super) fn encode(&self) -> [u8; SEGMENT_HEADER_BYTES] {
         let mut bytes = [0; SEGMENT_HEADER_BYTES];
         bytes[0..8].copy_from_slice(SEGMENT_MAGIC);
         bytes[8..12].copy_from_slice(&VERSION.to_le_bytes());
-        bytes[12..16].copy_from_slice(&self.number.to_le_bytes());
+        bytes[12..16].copy_from_slice(&self.id.0.to_le_bytes());
         bytes[16..32].copy_from_slice(&self.store_id);
         bytes[32..40].copy_from_slice(&self.first_revision.to_le_bytes());
         bytes[40..72].copy_from_slice(&self.chain);
-        let crc = crc32c::crc32c(&bytes[..76]);
-        bytes[76..].copy_from_slice(&crc.to_le_bytes());
+        bytes[72..76].copy_from_slice(&self.first.to_le_bytes());
+        bytes[76..80].copy_from_slice(&self.last.to_le_bytes());
+        bytes[80..88].copy_from_slice(&self.forgotten.to_le_bytes());
+        let crc = crc32c::crc32c(&bytes[..92]);
+        bytes[92..].copy_from_slice(&crc.to_le_bytes());
         bytes
     }
 
     /// The header, or what is wrong with it.
     pub(super) fn decode(bytes: &[u8]) -> std::result::Result<Self, &'static str> {
         let Some(bytes) = bytes.get(..SEGMENT_HEADER_BYTES) else { return Err("the header is cut short") };
-        if u32_at(bytes, 76) != crc32c::crc32c(&bytes[..76]) || !bytes.starts_with(SEGMENT_MAGIC) {
+        if u32_at(bytes, 92) != crc32c::crc32c(&bytes[..92]) || !bytes.starts_with(SEGMENT_MAGIC) {
             return Err("the header's checksum is wrong");
         }
         Ok(Self {
-            number: u32_at(bytes, 12),
+            id: SegmentId(u32_at(bytes, 12)),
+            first: u32_at(bytes, 72),
+            last: u32_at(bytes, 76),
+            forgotten: u64_at(bytes, 80),
             store_id: array(bytes, 16),
             first_revision: u64_at(bytes, 32),
             chain: array(bytes, 40),
@@ -226,9 +339,10 @@ impl FrameHeader {
             ordinal: u32_at(bytes, 12),
         };
         let key_fits = match header.kind {
-            Kind::Commit | Kind::Close | Kind::Continued => {
+            Kind::Commit | Kind::Close | Kind::Continued | Kind::Reduced => {
                 header.key_bytes == 0 && header.payload_bytes == COMMIT_PAYLOAD_BYTES
             }
+            Kind::Husk => header.key_bytes == 0 && header.payload_bytes >= FRAME_HEADER_BYTES,
             Kind::Record | Kind::RecordRemoved => (4..=KEY_BYTES_MAX).contains(&header.key_bytes),
             Kind::Entity | Kind::Blob | Kind::EntityRemoved | Kind::BlobRemoved => header.key_bytes == 32,
         };
@@ -320,19 +434,40 @@ impl<'a> Frame<'a> {
         Some(EntityPayload { token, blob, canonical: payload })
     }
 
-    /// The bytes that the hash chain covers: all but the content whose SHA-256 is the key, which covers it.
-    pub(super) fn chained_bytes(&self) -> [&'a [u8]; 2] {
-        let attached = match self.header.kind {
+    /// The bytes that the hash chain covers: header, key, what is attached to an entity, and the SHA-256 of
+    /// any other content that the key does not cover already.
+    pub(super) fn chain(&self, mut update: impl FnMut(&[u8])) {
+        if self.header.kind == Kind::Husk {
+            return update(self.payload());
+        }
+        update(&self.bytes[..FRAME_HEADER_BYTES + self.header.key_bytes]);
+        match self.header.kind {
             Kind::Entity => {
                 let token = if self.header.flags & FLAG_TOKEN != 0 { 64 } else { 0 };
                 let blob = if self.header.flags & FLAG_BLOB != 0 { 32 } else { 0 };
-                token + blob
+                update(&self.payload()[..(token + blob).min(self.header.payload_bytes)]);
             }
-            Kind::Blob if self.header.flags & FLAG_MANIFEST == 0 => 0,
-            _ => self.header.payload_bytes,
-        };
-        let attached = attached.min(self.header.payload_bytes);
-        [&self.bytes[..FRAME_HEADER_BYTES + self.header.key_bytes], &self.payload()[..attached]]
+            Kind::Blob if self.header.flags & FLAG_MANIFEST == 0 => {}
+            Kind::Blob | Kind::Record => update(&Sha256::digest(self.payload())),
+            _ => {}
+        }
+    }
+
+    /// The key under which the indexes have an entity or a blob.
+    pub(super) fn index_key(&self) -> u64 {
+        crate::index::key_of(&self.sha256())
+    }
+
+    /// The whole frame.
+    pub(super) fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
+    /// The header and the key of the frame that a husk stands for.
+    pub(super) fn husk_of(&self) -> Option<Frame<'a>> {
+        let payload = self.payload();
+        let header = FrameHeader::decode(payload.first_chunk()?).ok()?;
+        Frame::unverified(header, payload)
     }
 
     pub(super) fn commit(&self) -> CommitPayload {
@@ -342,7 +477,10 @@ impl<'a> Frame<'a> {
             frames: u32_at(payload, 8),
             batch_bytes: u32_at(payload, 12),
             frames_crc: u32_at(payload, 16),
-            synced: Location::new(u32_at(payload, 20), u64_at(payload, 24)),
+            synced: Location::new(
+                SegmentId(u32_at(payload, 20) & 0xff_ffff),
+                u64_at(payload, 24) & 0x7_ffff_ffff,
+            ),
             chain: array(payload, 32),
         }
     }
@@ -372,13 +510,19 @@ pub(super) struct CommitPayload {
 }
 
 impl CommitPayload {
+    /// That of a log without batches.
+    pub(super) fn nothing() -> Self {
+        let synced = Location::new(SegmentId::written(0), 0);
+        Self { revision: 0, frames: 0, batch_bytes: 0, frames_crc: 0, synced, chain: [0; 32] }
+    }
+
     pub(super) fn encode(&self) -> [u8; COMMIT_PAYLOAD_BYTES] {
         let mut payload = [0; COMMIT_PAYLOAD_BYTES];
         payload[0..8].copy_from_slice(&self.revision.to_le_bytes());
         payload[8..12].copy_from_slice(&self.frames.to_le_bytes());
         payload[12..16].copy_from_slice(&self.batch_bytes.to_le_bytes());
         payload[16..20].copy_from_slice(&self.frames_crc.to_le_bytes());
-        payload[20..24].copy_from_slice(&self.synced.segment().to_le_bytes());
+        payload[20..24].copy_from_slice(&self.synced.segment().0.to_le_bytes());
         payload[24..32].copy_from_slice(&self.synced.offset().to_le_bytes());
         payload[32..64].copy_from_slice(&self.chain);
         payload
@@ -423,7 +567,7 @@ mod tests {
             frames: 2,
             batch_bytes: 112,
             frames_crc: 0x1234_5678,
-            synced: Location::new(3, 80),
+            synced: Location::new(SegmentId::written(3), 80),
             chain: [0xab; 32],
         }
     }
@@ -434,9 +578,9 @@ mod tests {
         assert_eq!(&store[..16], b"STATLAS\0\x01\0\0\0\0\0\0\0");
         assert_eq!(store[16..32], [1; 16]);
         assert_eq!(StoreHeader::decode(&store, "here").expect("a header"), StoreHeader { store_id: [1; 16] });
-        let header = SegmentHeader { number: 2, store_id: [1; 16], first_revision: 9, chain: [3; 32] };
+        let header = SegmentHeader::written(2, [1; 16], 9, [3; 32]);
         let bytes = header.encode();
-        assert_eq!(&bytes[..16], b"STATSEG\0\x01\0\0\0\x02\0\0\0");
+        assert_eq!(&bytes[..16], b"STATSEG\0\x01\0\0\0\x02\0\x80\0");
         assert_eq!(bytes[32..40], 9_u64.to_le_bytes());
         assert_eq!(SegmentHeader::decode(&bytes), Ok(header));
     }
@@ -494,11 +638,29 @@ mod tests {
 
     #[test]
     fn locations_sort_like_the_log_and_remember_how_much_to_fetch() {
-        let place = Location::of_frame(3, 4096, 400);
-        assert_eq!((place.segment(), place.offset(), place.bytes_to_fetch()), (3, 4096, 448));
-        let large = Location::of_frame(3, 4096, 1 << 20);
+        let segment = SegmentId::written;
+        let place = Location::of_frame(segment(3), 4096, 400);
+        assert_eq!((place.segment(), place.offset(), place.bytes_to_fetch()), (segment(3), 4096, 448));
+        let large = Location::of_frame(segment(3), 4096, 1 << 20);
         assert_eq!((large.offset(), large.bytes_to_fetch()), (4096, 0));
-        assert!(Location::new(3, 4096) <= place && place < Location::new(3, 4104));
-        assert!(place < Location::new(4, 80));
+        assert!(Location::new(segment(3), 4096) <= place && place < Location::new(segment(3), 4104));
+        assert!(place < Location::new(segment(4), 96));
+        assert!(Location::new(SegmentId::compacted(9), 4096) < Location::new(segment(1), 96));
+        for location in [place, large, Location::of_frame(SegmentId::compacted(1), OFFSET_MAX, 8128)] {
+            assert_eq!(Location::at(location.segment(), location.place()), location);
+        }
+    }
+
+    #[test]
+    fn names_of_files_tell_which_they_are() {
+        for id in [SegmentId::written(7), SegmentId::compacted(7), SegmentId::written(8_388_607)] {
+            let name = id.file_name();
+            assert_eq!(SegmentId::parse(name.trim_start_matches("log/"), ".seg"), Some(id), "{name}");
+        }
+        assert_eq!(SegmentId::written(7).file_name(), "log/00000007.seg");
+        assert_eq!(SegmentId::compacted(7).sidecar_name(), "log/c0000007.idx");
+        for name in ["00000000.seg", "c00000007.seg", "+0000007.seg", "00000007.seg.new", "99999999.seg"] {
+            assert_eq!(SegmentId::parse(name, ".seg"), None, "{name}");
+        }
     }
 }

@@ -1,35 +1,47 @@
-//! The segments of the log as readers see them, and the tail that is not written yet.
+//! The files of the log as readers see them, and the tail that is not written yet.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
 
+use arc_swap::ArcSwap;
 use parking_lot::RwLock;
 
-use super::format::{FRAME_HEADER_BYTES, Frame, FrameHeader, Location};
+use super::format::{FRAME_HEADER_BYTES, Frame, FrameHeader, Location, SegmentHeader, SegmentId};
 use super::storage::{Mapping, StorageFile};
+use super::view::View;
 use crate::error::{Error, ErrorKind, Result};
 
 /// One file of the log.
-pub(super) struct Segment {
-    pub(super) number: u32,
+pub(super) struct LogFile {
+    pub(super) id: SegmentId,
+    /// The files that writers made and that this one stands for, the last included.
+    pub(super) first: u32,
+    pub(super) last: u32,
+    /// The newest revision of which something was compacted away without a trace; 0 for none.
+    pub(super) forgotten: u64,
+    /// The head of the hash chain before it.
+    pub(super) chain: [u8; 32],
     pub(super) file: Box<dyn StorageFile>,
     map: Box<dyn Mapping>,
     /// Bytes that may be read through the mapping.
     written: AtomicU64,
 }
 
-impl Segment {
-    pub(super) fn new(number: u32, file: Box<dyn StorageFile>, map: Box<dyn Mapping>, written: u64) -> Self {
-        Self { number, file, map, written: AtomicU64::new(written) }
-    }
-
-    pub(super) fn name(number: u32) -> String {
-        format!("log/{number:08}.seg")
+impl LogFile {
+    /// The file with a header.
+    pub(super) fn new(
+        header: &SegmentHeader,
+        file: Box<dyn StorageFile>,
+        map: Box<dyn Mapping>,
+        written: u64,
+    ) -> Self {
+        let SegmentHeader { id, first, last, forgotten, chain, .. } = *header;
+        Self { id, first, last, forgotten, chain, file, map, written: AtomicU64::new(written) }
     }
 
     fn read_at(&self, offset: u64, bytes: usize, buffer: &mut Vec<u8>) -> Result<()> {
         buffer.resize(bytes, 0);
-        let failed = |error| Error::io(format!("reading {} failed", Self::name(self.number)), error);
+        let failed = |error| Error::io(format!("reading {} failed", self.id.file_name()), error);
         self.file.read_at(offset, buffer).map_err(failed)
     }
 
@@ -46,115 +58,142 @@ impl Segment {
 #[derive(Default)]
 pub(super) struct Tail {
     /// Where the bytes will stand.
-    pub(super) segment: u32,
+    pub(super) segment: Option<SegmentId>,
     pub(super) offset: u64,
     pub(super) bytes: Vec<u8>,
 }
 
-/// Segments in a chunk of the list of segments, and chunks in the list.
-const CHUNK: usize = 4096;
-
-/// The log for reading. Finding a segment is two plain loads.
+/// The log for reading.
 pub(super) struct Log {
-    /// By number, the first is number 1; a missing file leaves a gap.
-    chunks: Places<Places<Arc<Segment>>>,
+    /// What the log is made of now. Who reads takes it once and keeps it: files that were compacted away
+    /// stay open as long as anybody looks at them.
+    pub(super) view: ArcSwap<View>,
     pub(super) tail: RwLock<Tail>,
 }
 
-/// Places that are filled one by one and never emptied.
-type Places<T> = Box<[OnceLock<T>]>;
+impl Log {
+    pub(super) fn new(view: View) -> Self {
+        Self { view: ArcSwap::from_pointee(view), tail: RwLock::default() }
+    }
 
-fn places<T>() -> Places<T> {
-    std::iter::repeat_with(OnceLock::new).take(CHUNK).collect()
+    /// What `read` finds in the view of now, looked for again if the view changed meanwhile and it found
+    /// nothing.
+    #[inline]
+    pub(super) fn read<T>(&self, mut read: impl FnMut(Reader<'_>) -> Result<Option<T>>) -> Result<Option<T>> {
+        loop {
+            let view = self.view.load();
+            let found = read(Reader { view: &view, tail: &self.tail });
+            // What was found was there; what was not may just have moved to a file that this view lacks.
+            if matches!(found, Ok(Some(_))) || Arc::ptr_eq(&view, &self.view.load()) {
+                return found;
+            }
+        }
+    }
+
+    /// A reader of a view that its caller holds.
+    pub(super) fn reader<'a>(&'a self, view: &'a View) -> Reader<'a> {
+        Reader { view, tail: &self.tail }
+    }
+
+    /// As [`Log::read`], for what is never absent.
+    pub(super) fn read_all<T>(&self, mut read: impl FnMut(Reader<'_>) -> Result<T>) -> Result<T> {
+        loop {
+            let view = self.view.load();
+            let found = read(Reader { view: &view, tail: &self.tail });
+            if found.is_ok() || Arc::ptr_eq(&view, &self.view.load()) {
+                return found;
+            }
+        }
+    }
 }
 
-impl Log {
-    pub(super) fn new() -> Self {
-        Self { chunks: places(), tail: RwLock::default() }
-    }
+/// A view of the log, and the tail behind it.
+#[derive(Clone, Copy)]
+pub(super) struct Reader<'a> {
+    pub(super) view: &'a View,
+    tail: &'a RwLock<Tail>,
+}
 
-    pub(super) fn segments(&self) -> Vec<Arc<Segment>> {
-        let chunks = self.chunks.iter().filter_map(OnceLock::get);
-        chunks.flat_map(|chunk| chunk.iter().filter_map(OnceLock::get)).cloned().collect()
-    }
-
-    /// Adds a segment, whose number is new.
-    pub(super) fn push(&self, segment: Arc<Segment>) {
-        let number = segment.number as usize;
-        let chunk = self.chunks[number / CHUNK].get_or_init(places);
-        let added = chunk[number % CHUNK].set(segment);
-        debug_assert!(added.is_ok(), "a segment was added twice");
-    }
-
+impl Reader<'_> {
     #[inline]
-    fn segment(&self, location: Location) -> Result<&Segment> {
-        let number = location.segment() as usize;
-        let segment = self.chunks.get(number / CHUNK).and_then(OnceLock::get);
-        let segment = segment.and_then(|chunk| chunk[number % CHUNK].get());
-        segment.map(|segment| &**segment).ok_or_else(|| corrupt(location, "the segment is missing"))
+    fn file(&self, location: Location) -> Result<&LogFile> {
+        self.view.file(location.segment()).ok_or_else(|| corrupt(location, "the segment is missing"))
     }
 
     /// Copies the frame at a location into `buffer` and verifies it.
     #[inline]
-    pub(super) fn read<'a>(&self, location: Location, buffer: &'a mut Vec<u8>) -> Result<Frame<'a>> {
+    pub(super) fn frame<'b>(&self, location: Location, buffer: &'b mut Vec<u8>) -> Result<Frame<'b>> {
         self.copy(location, buffer)?;
         Frame::decode(buffer).map_err(|reason| corrupt(location, reason))
     }
 
     /// The key of the frame at a location, unverified: enough to tell that it is another one's.
-    pub(super) fn read_key(&self, location: Location) -> Result<[u8; 32]> {
+    pub(super) fn key(&self, location: Location) -> Result<[u8; 32]> {
         let mut buffer = Vec::new();
-        let segment = self.segment(location)?;
+        let file = self.file(location)?;
         let start = location.offset() as usize + FRAME_HEADER_BYTES;
-        if start as u64 + 32 > segment.written() {
-            return Ok(self.read(location, &mut buffer)?.sha256());
+        if start as u64 + 32 > file.written() {
+            return Ok(self.frame(location, &mut buffer)?.sha256());
         }
-        segment.map.read(start, 32, &mut buffer);
+        file.map.read(start, 32, &mut buffer);
         Ok(buffer.try_into().unwrap_or_default())
+    }
+
+    /// How long the frame at a location is; its lengths are read, not its content.
+    pub(super) fn frame_bytes(&self, location: Location) -> Result<u64> {
+        let file = self.file(location)?;
+        let mut buffer = Vec::new();
+        if location.offset() + FRAME_HEADER_BYTES as u64 > file.written() {
+            return Ok(self.frame(location, &mut buffer)?.header.frame_bytes() as u64);
+        }
+        file.map.read(location.offset() as usize, FRAME_HEADER_BYTES, &mut buffer);
+        let header = buffer.first_chunk().ok_or("the frame is cut short").and_then(FrameHeader::decode);
+        Ok(header.map_err(|reason| corrupt(location, reason))?.frame_bytes() as u64)
     }
 
     /// Brings the frame at a location into the cache, if it is written and not too large.
     pub(super) fn touch(&self, location: Location) {
-        if let Ok(segment) = self.segment(location) {
-            let rest = segment.written().saturating_sub(location.offset());
+        if let Ok(file) = self.file(location) {
+            let rest = file.written().saturating_sub(location.offset());
             let bytes = location.bytes_to_fetch().min(rest as usize);
-            segment.map.touch(location.offset() as usize, bytes);
+            file.map.touch(location.offset() as usize, bytes);
         }
     }
 
     /// Copies at least the frame at a location into `buffer`, unverified.
     #[inline]
-    pub(super) fn copy(&self, location: Location, buffer: &mut Vec<u8>) -> Result<()> {
-        let segment = self.segment(location)?;
+    fn copy(&self, location: Location, buffer: &mut Vec<u8>) -> Result<()> {
+        let file = self.file(location)?;
         let start = location.offset() as usize;
         // A batch is written as a whole: if the frame's first byte is there, all of it is.
-        let rest = (segment.written() as usize).saturating_sub(start);
+        let rest = (file.written() as usize).saturating_sub(start);
         if rest < FRAME_HEADER_BYTES {
             return self.copy_from_tail(location, buffer);
         }
         let fetch = location.bytes_to_fetch();
         if fetch > 0 {
-            segment.map.read(start, fetch.min(rest), buffer);
+            file.map.read(start, fetch.min(rest), buffer);
             return Ok(());
         }
         // A large frame is read with system calls: through the mapping it would stay in this process's
         // memory, and what a call costs is little beside its bytes.
-        segment.read_at(location.offset(), FRAME_HEADER_BYTES, buffer)?;
+        file.read_at(location.offset(), FRAME_HEADER_BYTES, buffer)?;
         let frame = buffer.first_chunk().ok_or("the frame is cut short").and_then(FrameHeader::decode);
         let frame_bytes = frame.map_err(|reason| corrupt(location, reason))?.frame_bytes();
         if frame_bytes > rest {
             return Err(corrupt(location, "the frame reaches behind the end of its segment"));
         }
-        segment.read_at(location.offset(), frame_bytes, buffer)?;
-        Ok(())
+        file.read_at(location.offset(), frame_bytes, buffer)
     }
 
     #[cold]
     fn copy_from_tail(&self, location: Location, buffer: &mut Vec<u8>) -> Result<()> {
         {
             let tail = self.tail.read();
-            let start =
-                location.offset().checked_sub(tail.offset).filter(|_| tail.segment == location.segment());
+            let start = location
+                .offset()
+                .checked_sub(tail.offset)
+                .filter(|_| tail.segment == Some(location.segment()));
             if let Some(bytes) =
                 start.and_then(|start| tail.bytes.get(start as usize..)).filter(|b| !b.is_empty())
             {
@@ -165,8 +204,8 @@ impl Log {
                 return Ok(());
             }
         }
-        // Written meanwhile: then the segment has it.
-        if location.offset() < self.segment(location)?.written() {
+        // Written meanwhile: then the file has it.
+        if location.offset() < self.file(location)?.written() {
             return self.copy(location, buffer);
         }
         Err(corrupt(location, "the place lies behind the end of the log"))

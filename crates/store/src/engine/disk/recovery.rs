@@ -1,4 +1,5 @@
-//! Opening a log: reads every segment, several at a time, and tells a torn tail from damage.
+//! Opening a log: takes over what sidecars know, reads the segments that have none, and tells a torn tail
+//! from damage.
 //!
 //! A crash leaves at most one kind of trace: bytes behind the last place that is known to be synced that
 //! are not a whole batch. Those were never acknowledged as synced and are cut off. Anything wrong before
@@ -6,22 +7,28 @@
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc;
 
-use super::format::{Kind, Location, SEGMENT_HEADER_BYTES, SegmentHeader};
-use super::log::{Log, Segment};
-use super::scan::{Change, Damage, Depth, Placed, ScannedBatch, ScannedSegment, Seems, Window, scan};
+use super::active::Active;
+use super::derive::derive_state;
+use super::files::{FoundFile, find_files};
+use super::format::{Kind, Location, SEGMENT_HEADER_BYTES, SegmentHeader, SegmentId};
+use super::indexes::Indexes;
+use super::log::{Log, LogFile};
+use super::scan::{Damage, Depth, Placed, ScannedBatch, ScannedSegment, Seems, scan_in_order};
+use super::seal::{keep_sidecar, open_sidecar};
+use super::sidecar::{Identity, Sidecar, SidecarMemory};
 use super::storage::Storage;
-use super::tables::{AppliedBatch, RecordPlace, Tables};
-use super::writer::SEGMENT_ROOM_BYTES;
+use super::suspects::Suspects;
+use super::tables::{AppliedBatch, Damaged, RecordPlace, Tables};
+use super::takeover::Takeover;
+use super::view::{Sealed, Segment, View};
 use crate::error::{Error, ErrorKind, Result};
 
 /// A log that was read.
 pub(super) struct Recovered {
     pub(super) log: Log,
     pub(super) tables: Tables,
-    pub(super) last: Arc<Segment>,
+    pub(super) last: Arc<LogFile>,
     pub(super) end: u64,
     pub(super) revision: u64,
     pub(super) chain: [u8; 32],
@@ -32,206 +39,201 @@ pub(super) struct Recovered {
     pub(super) is_lossy: bool,
 }
 
-/// The numbers of the segments in a store, in order.
-pub(super) fn segment_numbers(storage: &dyn Storage) -> Result<Vec<u32>> {
-    let names = storage.list("log").map_err(|error| Error::io("listing the folder log failed", error))?;
-    let number = |name: &String| name.strip_suffix(".seg").filter(|stem| stem.len() == 8)?.parse().ok();
-    let mut numbers: Vec<u32> = names.iter().filter_map(number).filter(|number| *number > 0).collect();
-    numbers.sort_unstable();
-    Ok(numbers)
-}
-
-/// Reads a segment from its file, not through its mapping, so that its pages need not stay in memory.
-fn scan_file(segment: &Segment, bytes: u64, depth: Depth, buffer: &mut Vec<u8>) -> Result<ScannedSegment> {
-    let failed = |error| Error::io(format!("reading {} failed", Segment::name(segment.number)), error);
-    scan(segment.number, &mut Window::new(&*segment.file, bytes, buffer), depth).map_err(failed)
-}
-
-/// Scans segments in parallel and hands the results over in order. At most one a thread waits.
-pub(super) fn scan_in_order(
-    segments: &[(Arc<Segment>, u64)],
-    depth: Depth,
-    mut take: impl FnMut(ScannedSegment) -> Result<()>,
-) -> Result<()> {
-    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(segments.len());
-    let (senders, receivers): (Vec<_>, Vec<_>) = segments.iter().map(|_| mpsc::sync_channel(0)).unzip();
-    let next = AtomicUsize::new(0);
-    std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                let mut buffer = Vec::new();
-                loop {
-                    let at = next.fetch_add(1, Ordering::Relaxed);
-                    let Some((segment, bytes)) = segments.get(at) else { break };
-                    // A receiver that is gone has stopped at an error.
-                    if senders[at].send(scan_file(segment, *bytes, depth, &mut buffer)).is_err() {
-                        break;
-                    }
-                }
-            });
-        }
-        // Moved in, so that an early return lets the threads end.
-        for receiver in receivers {
-            let scanned =
-                receiver.recv().map_err(|_| Error::new(ErrorKind::Io, "a thread that read the log died"))?;
-            take(scanned?)?;
-        }
-        Ok(())
-    })
+/// A segment on its way into the store.
+struct Source {
+    found: FoundFile,
+    /// What its sidecar knows; without one it is read.
+    sidecar: Option<Sidecar>,
 }
 
 /// Reads the log of a store.
 pub(super) fn recover(storage: &dyn Storage, store_id: [u8; 16], segment_bytes: u64) -> Result<Recovered> {
-    let numbers = drop_unborn_segment(storage, segment_numbers(storage)?)?;
-    let mut segments = Vec::new();
-    for number in numbers {
-        segments.push(open_segment(storage, number, segment_bytes)?);
-    }
-    if segments.is_empty() {
+    let found = find_files(storage, store_id, segment_bytes)?;
+    let Some(last) = found.len().checked_sub(1) else {
         let message = "the log is gone: the folder log holds no segment; put the files back";
         return Err(Error::new(ErrorKind::Corrupt, message));
-    }
-    let log = Log::new();
-    segments.iter().for_each(|(segment, _)| log.push(Arc::clone(segment)));
-    let mut recovery = Recovery {
-        log,
-        tables: Tables::new(),
-        store_id,
-        revision: 0,
-        chain: [0; 32],
-        next_number: 1,
-        closed_at: None,
-        continued: false,
-        foreign: false,
-        damage: kept_batches(storage),
-        is_lossy: false,
     };
-    let last = segments.len() - 1;
-    let mut end = SEGMENT_HEADER_BYTES as u64;
-    let mut at = 0;
-    let log_bytes: u64 = segments.iter().map(|(_, bytes)| bytes).sum();
-    scan_in_order(&segments, Depth::Checksums, |scanned| {
-        if at == 0 {
-            recovery.reserve(&scanned, log_bytes);
+    let with_sidecar = |(at, found): (usize, FoundFile)| {
+        let identity = Identity { store_id, segment: found.log.id.0, log_bytes: found.log.written() };
+        let complete = at < last && found.header.is_ok() && !found.is_foreign;
+        let sidecar = if complete { open_sidecar(storage, &identity).ok() } else { None };
+        Source { found, sidecar }
+    };
+    let sources: Vec<Source> = found.into_iter().enumerate().map(with_sidecar).collect();
+    let to_scan: Vec<_> = sources
+        .iter()
+        .filter(|source| source.sidecar.is_none())
+        .map(|source| (Arc::clone(&source.found.log), source.found.log.written()))
+        .collect();
+    let mut recovery = Recovery::new(storage, store_id);
+    let mut sources = sources.into_iter();
+    scan_in_order(&to_scan, Depth::Checksums, |scanned| {
+        for source in sources.by_ref() {
+            let Source { found, sidecar } = source;
+            match sidecar {
+                Some(sidecar) => recovery.take_over(found, sidecar)?,
+                None => return recovery.read(found, scanned),
+            }
         }
-        let is_last = at == last;
-        at += 1;
-        end = recovery.segment(storage, scanned, is_last)?;
         Ok(())
     })?;
-    let (last, bytes) = segments.swap_remove(last);
-    if end < bytes {
-        last.set_written(end);
-        let cut = last.file.set_len(end).and_then(|()| last.file.sync());
-        cut.map_err(|error| {
-            Error::io(format!("cutting the torn tail of {} failed", Segment::name(last.number)), error)
-        })?;
-    }
-    let Recovery {
-        log, tables, revision, chain, closed_at, continued, foreign, mut damage, is_lossy, ..
-    } = recovery;
-    let missing = last.number + 1;
-    if continued {
-        damage.push(format!("segment {missing} is missing"));
-    }
-    let (last, end) = if continued || foreign {
-        // The number of a missing one stays free, so that every later opening reports it too.
-        let number = missing + u32::from(continued);
-        let header = SegmentHeader { number, store_id, first_revision: revision + 1, chain };
-        let segment = Arc::new(super::create_segment(storage, &header, segment_bytes)?);
-        log.push(Arc::clone(&segment));
-        (segment, SEGMENT_HEADER_BYTES as u64)
-    } else {
-        (last, end)
-    };
-    let is_lossy = is_lossy || continued;
-    Ok(Recovered { log, tables, last, end, revision, chain, closed_at, damage, is_lossy })
+    recovery.finish(segment_bytes)
 }
 
-/// A crash while a segment was made leaves a last file without a whole header, and so without a batch.
-fn drop_unborn_segment(storage: &dyn Storage, mut numbers: Vec<u32>) -> Result<Vec<u32>> {
-    // The first segment is older than the store itself, so it was whole once.
-    let [_, .., last] = *numbers else { return Ok(numbers) };
-    let name = Segment::name(last);
-    let failed = |error| Error::io(format!("opening {name} failed"), error);
-    let bytes = storage.open(&name, false).and_then(|file| file.len()).map_err(failed)?;
-    if bytes <= SEGMENT_HEADER_BYTES as u64 {
-        let content = storage.read(&name).map_err(failed)?;
-        if SegmentHeader::decode(&content).is_err() {
-            storage
-                .remove(&name)
-                .map_err(|error| Error::io(format!("removing the unfinished {name} failed"), error))?;
-            numbers.pop();
-        }
-    }
-    Ok(numbers)
-}
-
-fn open_segment(storage: &dyn Storage, number: u32, segment_bytes: u64) -> Result<(Arc<Segment>, u64)> {
-    let name = Segment::name(number);
-    let failed = |error| Error::io(format!("opening {name} failed"), error);
-    let file = storage.open(&name, false).map_err(failed)?;
-    let bytes = file.len().map_err(failed)?;
-    let room = (segment_bytes + SEGMENT_ROOM_BYTES).max(bytes);
-    let map = file.map(room as usize).map_err(failed)?;
-    Ok((Arc::new(Segment::new(number, file, map, bytes)), bytes))
-}
-
-struct Recovery {
+/// What was recovered so far.
+struct Recovery<'a> {
+    storage: &'a dyn Storage,
+    store_id: [u8; 16],
+    /// Complete segments.
+    segments: Vec<Segment>,
     log: Log,
     tables: Tables,
-    store_id: [u8; 16],
     revision: u64,
     chain: [u8; 32],
     next_number: u32,
     closed_at: Option<Location>,
     /// Whether the last frame says that another segment follows.
     continued: bool,
-    /// Whether the last segment is none of this store's, so that nothing may be written behind it.
-    foreign: bool,
+    /// The last segment and where it ends, unless nothing may be written behind it.
+    last: Option<(Arc<LogFile>, u64)>,
     damage: Vec<String>,
     is_lossy: bool,
+    /// Compacted segments without a sidecar.
+    underived: Vec<SegmentId>,
 }
 
-impl Recovery {
-    /// Makes room for what the whole log holds, judged by its first segment: growing is half the cost of
-    /// filling an index.
-    fn reserve(&self, first: &ScannedSegment, log_bytes: u64) {
-        let (mut entities, mut blobs) = (0, 0);
-        for placed in first.batches.iter().flat_map(|batch| &batch.changes) {
-            match placed.change {
-                Change::Entity { .. } => entities += 1,
-                Change::Blob(_) => blobs += 1,
-                _ => {}
-            }
+impl<'a> Recovery<'a> {
+    fn new(storage: &'a dyn Storage, store_id: [u8; 16]) -> Self {
+        Self {
+            storage,
+            store_id,
+            segments: Vec::new(),
+            log: Log::new(View::empty()),
+            tables: Tables::new(SegmentId::written(0), 0),
+            revision: 0,
+            chain: [0; 32],
+            next_number: 1,
+            closed_at: None,
+            continued: false,
+            last: None,
+            damage: kept_batches(storage),
+            is_lossy: false,
+            underived: Vec::new(),
         }
-        let scaled =
-            |count: u64| (u128::from(count) * u128::from(log_bytes) / u128::from(first.bytes.max(1))) as u64;
-        self.tables.entities.reserve(scaled(entities));
-        self.tables.blobs.reserve(scaled(blobs));
-        self.tables.inner.write().catalogue.reserve(scaled(entities));
     }
 
-    /// Takes over a segment, and returns where it ends.
-    fn segment(&mut self, storage: &dyn Storage, scanned: ScannedSegment, is_last: bool) -> Result<u64> {
-        let ScannedSegment { number, header, bytes, batches, damage, neighbours, uncommitted, end } = scanned;
-        self.is_lossy |= self.next_number < number || header.is_err();
-        for missing in self.next_number..number {
+    /// Notes which files are missing before one.
+    fn number(&mut self, log: &LogFile) {
+        for missing in self.next_number..log.first {
             self.damage.push(format!("segment {missing} is missing"));
+            self.is_lossy = true;
         }
-        self.next_number = number + 1;
-        (self.continued, self.foreign) = (false, false);
-        match header {
-            Err(reason) => self.damage.push(format!("segment {number} offset 0: {reason}")),
-            Ok(header) if header.number != number || header.store_id != self.store_id => {
-                self.damage.push(format!(
-                    "segment {number}: the file belongs to another place or store; it was left out"
-                ));
-                (self.foreign, self.is_lossy) = (true, true);
-                return Ok(if is_last { bytes } else { end });
-            }
-            Ok(_) => {}
+        self.next_number = log.last + 1;
+        self.continued = false;
+        self.closed_at = None;
+    }
+
+    /// Takes over a complete segment from its sidecar.
+    fn take_over(&mut self, found: FoundFile, sidecar: Sidecar) -> Result<()> {
+        self.number(&found.log);
+        let summary = *sidecar.summary();
+        let segment = Segment { log: found.log, sealed: Some(Arc::new(Sealed::new(sidecar))) };
+        Takeover { segments: &self.segments, inner: &mut self.tables.inner.write() }.take(&segment)?;
+        self.segments.push(segment);
+        self.revision = self.revision.max(summary.last_revision);
+        self.chain = summary.chain;
+        // Only a segment that was ended in order gets a sidecar.
+        self.continued = true;
+        Ok(())
+    }
+
+    /// Takes over a segment that was read.
+    fn read(&mut self, found: FoundFile, scanned: ScannedSegment) -> Result<()> {
+        let FoundFile { log, header, is_last, is_foreign } = found;
+        self.number(&log);
+        self.last = None;
+        if let Err(reason) = header {
+            self.damage.push(format!("{} offset 0: {reason}", log.id));
+            self.is_lossy = true;
         }
+        if is_foreign {
+            self.damage
+                .push(format!("{}: the file belongs to another place or store; it was left out", log.id));
+            self.is_lossy = true;
+            return Ok(());
+        }
+        let damage_before = self.damage.len();
+        let mut segments = self.segments.clone();
+        segments.push(Segment { log: Arc::clone(&log), sealed: None });
+        self.log.view.store(Arc::new(View::new(segments, Indexes::new())));
+        self.tables.inner.write().active = Active::new(log.id, self.revision);
+        self.reserve(&scanned);
+        if is_last {
+            self.derive_states()?;
+            self.count_live();
+        }
+        let bytes = scanned.bytes;
+        let end = self.segment(scanned, is_last)?;
+        if is_last {
+            self.cut(&log, end, bytes)?;
+            self.last = Some((log, end));
+            return Ok(());
+        }
+        let is_whole = self.damage.len() == damage_before && !log.id.is_compacted();
+        if log.id.is_compacted() {
+            self.underived.push(log.id);
+        }
+        let sidecar = self.make_sidecar(&log, bytes, is_whole)?;
+        self.segments.push(Segment { log, sealed: Some(Arc::new(Sealed::new(sidecar))) });
+        Ok(())
+    }
+
+    /// Finds out what became of the entities of compacted segments without a sidecar.
+    fn derive_states(&mut self) -> Result<()> {
+        let view = self.log.view.load_full();
+        let inner = self.tables.inner.read();
+        for id in self.underived.drain(..) {
+            derive_state(&self.log.reader(&view), &self.segments, &inner.active, id)?;
+        }
+        Ok(())
+    }
+
+    /// Counts what the complete segments hold, so that the last one goes on from there.
+    fn count_live(&self) {
+        let inner = &mut *self.tables.inner.write();
+        let sealed = || self.segments.iter().filter_map(|segment| segment.sealed.as_deref());
+        inner.entities_live = sealed().map(Sealed::entities_live).sum();
+        inner.blobs_live = sealed().map(Sealed::blobs_live).sum();
+        inner.ids_live = sealed().map(Sealed::heads).sum();
+    }
+
+    /// Makes room for what the segment holds: growing is half the cost of filling an index.
+    fn reserve(&self, scanned: &ScannedSegment) {
+        let (entities, blobs) = scanned.count();
+        let view = self.log.view.load();
+        view.indexes.entities.reserve(entities);
+        view.indexes.ids.reserve(entities);
+        view.indexes.blobs.reserve(blobs);
+    }
+
+    /// The sidecar of a complete segment that had none. One of a damaged segment is not kept, so that every
+    /// opening reads the segment and reports the damage.
+    fn make_sidecar(&self, log: &LogFile, bytes: u64, is_whole: bool) -> Result<Sidecar> {
+        let identity = Identity { store_id: self.store_id, segment: log.id.0, log_bytes: bytes };
+        let mut inner = self.tables.inner.write();
+        inner.active.finish();
+        let encoded = inner.active.encode(identity, self.chain);
+        if is_whole {
+            return keep_sidecar(self.storage, log.id, encoded, &identity);
+        }
+        let name = log.id.sidecar_name();
+        Sidecar::open(SidecarMemory::Heap(encoded.as_slice().into()), name, &identity)
+            .map_err(|reason| Error::new(ErrorKind::Corrupt, reason))
+    }
+
+    /// Applies the batches of a segment, and returns where it ends.
+    fn segment(&mut self, scanned: ScannedSegment, is_last: bool) -> Result<u64> {
+        let ScannedSegment { id, bytes, batches, damage, neighbours, uncommitted, end, .. } = scanned;
         // What a later frame says was synced before it, was.
         let synced = batches.iter().map(|batch| batch.commit.synced).max();
         let synced = if is_last { synced } else { Some(Location(u64::MAX)) };
@@ -241,34 +243,34 @@ impl Recovery {
         let valid_end = whole.checked_sub(1).map_or(SEGMENT_HEADER_BYTES as u64, |last| batches[last].end);
         for place in damage.iter().filter(|place| is_synced(place.start) || place.start.offset() < valid_end)
         {
-            self.report(place);
+            self.report(place, &batches);
         }
         for batch in batches.into_iter().take(whole) {
-            self.batch(number, batch, &neighbours)?;
+            self.batch(id, batch, &neighbours)?;
         }
         let lost_commit = !is_last && !uncommitted.is_empty();
         if lost_commit {
-            let first = uncommitted.first().map_or(Location::new(number, end), |placed| placed.location);
+            let first = uncommitted.first().map_or(Location::new(id, end), |placed| placed.location);
             self.damage.push(format!("{first}: the commit frame of the last batch is missing"));
             self.apply(self.revision + 1, &uncommitted, &neighbours)?;
         }
         if !is_last {
             if bytes > end && !lost_commit {
-                let place = Location::new(number, end);
+                let place = Location::new(id, end);
                 self.damage.push(format!("{place}: {} bytes behind the last batch are damaged", bytes - end));
             }
             return Ok(end);
         }
-        self.keep_cut_batches(storage, number, valid_end..end)?;
+        self.keep_cut_batches(id, valid_end..end)?;
         Ok(valid_end)
     }
 
-    fn batch(&mut self, number: u32, batch: ScannedBatch, neighbours: &[u64]) -> Result<()> {
+    fn batch(&mut self, id: SegmentId, batch: ScannedBatch, neighbours: &[u64]) -> Result<()> {
         let ScannedBatch { commit, start, end, kind, mut changes, is_damaged, .. } = batch;
-        self.closed_at = (kind == Kind::Close).then(|| Location::new(number, end));
+        self.closed_at = (kind == Kind::Close).then(|| Location::new(id, end));
         self.continued = kind == Kind::Continued;
         let frames_start = Location::new(
-            number,
+            id,
             (end - super::format::COMMIT_FRAME_BYTES as u64).saturating_sub(commit.batch_bytes.into()),
         );
         if is_damaged {
@@ -289,15 +291,18 @@ impl Recovery {
 
     fn apply(&mut self, revision: u64, changes: &[Placed], neighbours: &[u64]) -> Result<()> {
         self.revision = self.revision.max(revision);
-        self.tables.apply(&self.log, &AppliedBatch { revision, changes, neighbours }, || ())
+        let view = self.log.view.load();
+        let suspects = &Suspects::of_changes(&self.log.reader(&view), changes)?;
+        self.tables.apply(&self.log, &AppliedBatch { revision, changes, neighbours, suspects }, || ())
     }
 
-    fn report(&mut self, place: &Damage) {
+    fn report(&mut self, place: &Damage, batches: &[ScannedBatch]) {
         self.damage.push(describe(place));
         let mut inner = self.tables.inner.write();
         match &place.seems {
             Some(Seems::Entity(key) | Seems::Blob(key)) => {
-                inner.damaged.insert(*key, place.start);
+                let damaged = Damaged { location: place.start, age: age_of(place, batches) };
+                inner.damaged.insert(*key, damaged);
             }
             // What it was before is out of date; reading it says that it is damaged.
             Some(Seems::Record(key)) => {
@@ -308,22 +313,83 @@ impl Recovery {
     }
 
     /// Whole batches behind the first broken one are cut off with it, but not thrown away.
-    fn keep_cut_batches(&mut self, storage: &dyn Storage, number: u32, cut: Range<u64>) -> Result<()> {
+    fn keep_cut_batches(&mut self, id: SegmentId, cut: Range<u64>) -> Result<()> {
         if cut.is_empty() {
             return Ok(());
         }
+        let storage = self.storage;
         let failed = |error| Error::io("keeping the cut tail of the log failed", error);
-        let file = storage.open(&Segment::name(number), false).map_err(failed)?;
+        let file = storage.open(&id.file_name(), false).map_err(failed)?;
         let mut bytes = vec![0; (cut.end - cut.start) as usize];
         file.read_at(cut.start, &mut bytes).map_err(failed)?;
         storage.create_folder(CUT_FOLDER).map_err(failed)?;
-        let name = format!("{number:08}-{}.frames", cut.start);
+        let name = format!("{:08}-{}.frames", id.number(), cut.start);
         storage.write(&format!("{CUT_FOLDER}/{name}"), &bytes).map_err(failed)?;
         // They must be safe before the log is cut.
         storage.sync_folder(CUT_FOLDER).and_then(|()| storage.sync_folder(".")).map_err(failed)?;
         self.damage.push(kept_batch(&name));
         Ok(())
     }
+
+    /// Cuts a torn tail off.
+    fn cut(&self, log: &LogFile, end: u64, bytes: u64) -> Result<()> {
+        if end < bytes {
+            log.set_written(end);
+            let name = log.id.file_name();
+            let failed = |error| Error::io(format!("cutting the torn tail of {name} failed"), error);
+            log.file.set_len(end).and_then(|()| log.file.sync()).map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    fn finish(mut self, segment_bytes: u64) -> Result<Recovered> {
+        let missing = self.next_number;
+        if self.continued {
+            self.damage.push(format!("segment {missing} is missing"));
+        }
+        let is_lossy = self.is_lossy || self.continued;
+        let (last, end) = match self.last.take() {
+            Some(last) if !self.continued => last,
+            ended => {
+                // The number of a missing one stays free, so that every later opening reports it too.
+                let number = missing + u32::from(self.continued);
+                self.begin_segment(number, ended, segment_bytes)?
+            }
+        };
+        let Self { log, tables, revision, chain, closed_at, damage, .. } = self;
+        Ok(Recovered { log, tables, last, end, revision, chain, closed_at, damage, is_lossy })
+    }
+
+    /// Makes a segment behind one that nothing may be written to.
+    fn begin_segment(
+        &mut self,
+        number: u32,
+        ended: Option<(Arc<LogFile>, u64)>,
+        segment_bytes: u64,
+    ) -> Result<(Arc<LogFile>, u64)> {
+        if let Some((log, end)) = ended {
+            let sidecar = self.make_sidecar(&log, end, false)?;
+            self.segments.push(Segment { log, sealed: Some(Arc::new(Sealed::new(sidecar))) });
+        } else {
+            self.derive_states()?;
+            self.count_live();
+        }
+        let header = SegmentHeader::written(number, self.store_id, self.revision + 1, self.chain);
+        let log = Arc::new(super::create_segment(self.storage, &header, segment_bytes)?);
+        let mut segments = self.segments.clone();
+        segments.push(Segment { log: Arc::clone(&log), sealed: None });
+        self.log.view.store(Arc::new(View::new(segments, Indexes::new())));
+        self.tables.inner.write().active = Active::new(log.id, self.revision);
+        Ok((log, SEGMENT_HEADER_BYTES as u64))
+    }
+}
+
+/// The place in history that a damaged frame had, as far as the frames around it tell.
+fn age_of(place: &Damage, batches: &[ScannedBatch]) -> (u64, u32) {
+    let offset = place.start.offset();
+    let Some(batch) = batches.iter().find(|batch| batch.end > offset) else { return (u64::MAX, 0) };
+    let before = batch.changes.iter().rev().find(|placed| placed.location.offset() < offset);
+    (batch.commit.revision, before.map_or(0, |placed| placed.ordinal + 1))
 }
 
 /// Where whole batches are kept that stood behind a broken one.

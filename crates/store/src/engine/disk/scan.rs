@@ -2,17 +2,21 @@
 
 use std::io;
 use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
 
 use sha2::{Digest, Sha256};
 use statlas_core::{Address, BlobId};
 
 use super::format::{
     ALIGNMENT, CommitPayload, FRAME_HEADER_BYTES, Frame, FrameHeader, Kind, Location, SEGMENT_HEADER_BYTES,
-    SegmentHeader,
+    SegmentHeader, SegmentId,
 };
+use super::log::LogFile;
 use super::storage::StorageFile;
 use crate::batch::RecordKey;
-use crate::catalogue::Draft;
+use crate::columns::Draft;
+use crate::error::{Error, ErrorKind, Result as StoreResult};
 
 /// What a frame does when its batch is applied.
 pub(super) enum Change {
@@ -26,6 +30,8 @@ pub(super) enum Change {
     EntityRemoved(Address),
     BlobRemoved(BlobId),
     RecordRemoved(RecordKey),
+    /// The content is gone, and was out of date when it went.
+    Husk,
 }
 
 /// A change and where its frame stands.
@@ -71,7 +77,7 @@ pub(super) enum Seems {
 
 /// A segment, read.
 pub(super) struct ScannedSegment {
-    pub(super) number: u32,
+    pub(super) id: SegmentId,
     pub(super) header: Result<SegmentHeader, &'static str>,
     pub(super) bytes: u64,
     pub(super) batches: Vec<ScannedBatch>,
@@ -82,6 +88,21 @@ pub(super) struct ScannedSegment {
     pub(super) uncommitted: Vec<Placed>,
     /// Behind the last commit frame.
     pub(super) end: u64,
+}
+
+impl ScannedSegment {
+    /// How many entities and blobs there are.
+    pub(super) fn count(&self) -> (u64, u64) {
+        let (mut entities, mut blobs) = (0, 0);
+        for placed in self.batches.iter().flat_map(|batch| &batch.changes) {
+            match placed.change {
+                Change::Entity { .. } => entities += 1,
+                Change::Blob(_) => blobs += 1,
+                _ => {}
+            }
+        }
+        (entities, blobs)
+    }
 }
 
 /// What is done with each frame beside reading it.
@@ -116,7 +137,7 @@ impl<'a> Window<'a> {
     }
 
     /// The bytes from `at` on: at least `wanted`, unless the file ends before.
-    fn at(&mut self, at: u64, wanted: usize) -> io::Result<&[u8]> {
+    pub(super) fn at(&mut self, at: u64, wanted: usize) -> io::Result<&[u8]> {
         let wanted = wanted.min(self.total.saturating_sub(at) as usize);
         let held = self.base..self.base + self.buffer.len() as u64;
         if at < held.start || at + wanted as u64 > held.end {
@@ -134,7 +155,7 @@ impl<'a> Window<'a> {
     }
 
     /// The frame at an offset, or what is wrong there.
-    fn frame(&mut self, at: u64) -> io::Result<Result<Frame<'_>, &'static str>> {
+    pub(super) fn frame(&mut self, at: u64) -> io::Result<Result<Frame<'_>, &'static str>> {
         let wanted = self.header(at)?.map_or(FRAME_HEADER_BYTES, |header| header.frame_bytes());
         Ok(Frame::decode(self.at(at, wanted)?))
     }
@@ -173,13 +194,13 @@ impl<'a> Window<'a> {
 }
 
 /// Reads a segment from end to end.
-pub(super) fn scan(number: u32, window: &mut Window<'_>, depth: Depth) -> io::Result<ScannedSegment> {
+pub(super) fn scan(id: SegmentId, window: &mut Window<'_>, depth: Depth) -> io::Result<ScannedSegment> {
     let header = SegmentHeader::decode(window.at(0, SEGMENT_HEADER_BYTES)?);
     let mut scanner = Scanner {
         depth,
         batch: OpenBatch::new(SEGMENT_HEADER_BYTES as u64),
         segment: ScannedSegment {
-            number,
+            id,
             header,
             bytes: window.total,
             batches: Vec::new(),
@@ -227,7 +248,7 @@ struct Scanner {
 
 impl Scanner {
     fn location(&self, at: u64) -> Location {
-        Location::new(self.segment.number, at)
+        Location::new(self.segment.id, at)
     }
 
     fn run(&mut self, window: &mut Window<'_>) -> io::Result<()> {
@@ -269,17 +290,17 @@ impl Scanner {
 
     /// Takes a frame, or tells what is wrong with its content.
     fn frame(&mut self, at: u64, frame: &Frame<'_>) -> Result<(), String> {
-        if matches!(frame.header.kind, Kind::Commit | Kind::Close | Kind::Continued) {
+        if matches!(frame.header.kind, Kind::Commit | Kind::Close | Kind::Continued | Kind::Reduced) {
             self.commit(at, frame);
             return Ok(());
         }
         self.batch.frames += 1;
         self.batch.crcs = crc32c::crc32c_append(self.batch.crcs, &frame.header.crc.to_le_bytes());
         if self.depth == Depth::Hashes {
-            frame.chained_bytes().iter().for_each(|bytes| self.batch.digest.update(bytes));
+            frame.chain(|bytes| self.batch.digest.update(bytes));
         }
         let change = self.change(frame)?;
-        let location = Location::of_frame(self.segment.number, at, frame.header.frame_bytes());
+        let location = Location::of_frame(self.segment.id, at, frame.header.frame_bytes());
         self.batch.changes.push(Placed { change, location, ordinal: frame.header.ordinal });
         Ok(())
     }
@@ -310,7 +331,8 @@ impl Scanner {
             Kind::RecordRemoved => {
                 Change::RecordRemoved(frame.record_key().ok_or("the record's key is damaged")?)
             }
-            Kind::Commit | Kind::Close | Kind::Continued => {
+            Kind::Husk => Change::Husk,
+            Kind::Commit | Kind::Close | Kind::Continued | Kind::Reduced => {
                 return Err("a commit frame inside a batch".to_owned());
             }
         })
@@ -343,7 +365,7 @@ fn seems(frame: &Frame<'_>) -> Option<Seems> {
         Kind::Entity | Kind::EntityRemoved => Some(Seems::Entity(frame.sha256())),
         Kind::Blob | Kind::BlobRemoved => Some(Seems::Blob(frame.sha256())),
         Kind::Record | Kind::RecordRemoved => frame.record_key().map(Seems::Record),
-        Kind::Commit | Kind::Close | Kind::Continued => None,
+        Kind::Commit | Kind::Close | Kind::Continued | Kind::Husk | Kind::Reduced => None,
     }
 }
 
@@ -354,4 +376,48 @@ pub(super) fn next_chain(previous: &[u8; 32], revision: u64, digest: &[u8; 32]) 
     hash.update(revision.to_le_bytes());
     hash.update(digest);
     hash.finalize().into()
+}
+
+/// Reads a segment from its file, not through its mapping, so that its pages need not stay in memory.
+fn scan_file(
+    segment: &LogFile,
+    bytes: u64,
+    depth: Depth,
+    buffer: &mut Vec<u8>,
+) -> StoreResult<ScannedSegment> {
+    let failed = |error| Error::io(format!("reading {} failed", segment.id.file_name()), error);
+    scan(segment.id, &mut Window::new(&*segment.file, bytes, buffer), depth).map_err(failed)
+}
+
+/// Scans segments in parallel and hands the results over in order. At most one a thread waits.
+pub(super) fn scan_in_order(
+    segments: &[(Arc<LogFile>, u64)],
+    depth: Depth,
+    mut take: impl FnMut(ScannedSegment) -> StoreResult<()>,
+) -> StoreResult<()> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(segments.len());
+    let (senders, receivers): (Vec<_>, Vec<_>) = segments.iter().map(|_| mpsc::sync_channel(0)).unzip();
+    let next = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                let mut buffer = Vec::new();
+                loop {
+                    let at = next.fetch_add(1, Ordering::Relaxed);
+                    let Some((segment, bytes)) = segments.get(at) else { break };
+                    // A receiver that is gone has stopped at an error.
+                    if senders[at].send(scan_file(segment, *bytes, depth, &mut buffer)).is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+        // Moved in, so that an early return lets the threads end.
+        for receiver in receivers {
+            let scanned =
+                receiver.recv().map_err(|_| Error::new(ErrorKind::Io, "a thread that read the log died"))?;
+            take(scanned?)?;
+        }
+        Ok(())
+    })
 }

@@ -1,37 +1,51 @@
-//! What is where: the indexes that lead from names to places in the log.
+//! What is where: everything that leads from names to places in the log, and how a batch changes it.
 
 use std::collections::{BTreeMap, HashMap};
 
 use parking_lot::RwLock;
 use statlas_core::{Address, BlobId};
 
-use super::format::{FRAME_HEADER_BYTES, Frame, Kind, Location};
-use super::log::{Log, corrupt};
+use super::active::Active;
+use super::format::{Location, SegmentId};
+use super::indexes::IndexChange;
+use super::log::{Log, Reader};
+use super::lookup::{Version, entity_at, head_of, place_of, versions_of};
 use super::scan::{Change, Placed};
+use super::sidecar::{EffectKind, Removal, RemovalKind, TableId};
+use super::suspects::Suspects;
+use super::view::{Sealed, row_at, row_place};
 use crate::batch::RecordKey;
-use crate::catalogue::{Catalogue, Draft, Row};
-use crate::engine::StoredEntity;
+use crate::columns::{Bit, ColumnId, Draft, Rows};
 use crate::error::Result;
-use crate::index::{Index, key_of};
+use crate::index::key_of;
 
 /// Changes whose index entries are brought into the cache together; they fit its second level.
 const TOUCHED: usize = 2048;
 
-/// The indexes. Only the thread that holds the commit lock changes them.
+/// What must be seen to change at once. Only the thread that holds the commit lock changes it.
 pub(super) struct Tables {
-    /// From addresses to entities, read without a lock.
-    pub(super) entities: Index,
-    /// From SHA-256 to blobs, chunks and manifests, read without a lock.
-    pub(super) blobs: Index,
-    /// All that must be seen to change at once.
     pub(super) inner: RwLock<Inner>,
 }
 
 pub(super) struct Inner {
-    pub(super) catalogue: Catalogue,
+    pub(super) active: Active,
     pub(super) records: BTreeMap<RecordKey, RecordPlace>,
+    /// Bytes of the keys of records.
+    record_key_bytes: u64,
+    /// Changes of the indexes, noted while others are built that will take their place.
+    pub(super) shadow: Option<Vec<IndexChange>>,
     /// Entities and blobs whose frames were damaged when the log was read.
-    pub(super) damaged: HashMap<[u8; 32], Location>,
+    pub(super) damaged: HashMap<[u8; 32], Damaged>,
+    pub(super) entities_live: u64,
+    pub(super) blobs_live: u64,
+    pub(super) ids_live: u64,
+}
+
+/// Where the damaged frame of an entity or blob stands, and the place in history that it had.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Damaged {
+    pub(super) location: Location,
+    pub(super) age: (u64, u32),
 }
 
 /// The changes of a batch in their order, and the neighbours of its rows.
@@ -40,6 +54,7 @@ pub(super) struct AppliedBatch<'a> {
     pub(super) revision: u64,
     pub(super) changes: &'a [Placed],
     pub(super) neighbours: &'a [u64],
+    pub(super) suspects: &'a Suspects,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -49,184 +64,427 @@ pub(super) struct RecordPlace {
 }
 
 impl Inner {
-    /// Whether a damaged frame about a key stands behind a place.
-    fn is_outdated(&self, key: &[u8; 32], location: Location) -> bool {
-        !self.damaged.is_empty() && self.damaged.get(key).is_some_and(|place| *place > location)
+    /// Puts a record in its place, and returns the one it had.
+    pub(super) fn insert_record(&mut self, key: RecordKey, place: RecordPlace) -> Option<RecordPlace> {
+        let bytes = name_bytes(&key);
+        let old = self.records.insert(key, place);
+        if old.is_none() {
+            self.record_key_bytes += bytes;
+        }
+        old
     }
 
-    /// A key that is stored again or removed is no longer damaged; returns where its damaged frame stands.
-    fn mend(&mut self, key: &[u8; 32], location: Location) -> Option<Location> {
-        let is_earlier =
-            !self.damaged.is_empty() && self.damaged.get(key).is_some_and(|place| *place < location);
-        if is_earlier { self.damaged.remove(key) } else { None }
+    /// Takes a record away, and returns the place it had.
+    pub(super) fn remove_record(&mut self, key: &RecordKey) -> Option<RecordPlace> {
+        let old = self.records.remove(key);
+        if old.is_some() {
+            self.record_key_bytes -= name_bytes(key);
+        }
+        old
+    }
+
+    /// About how many bytes the records' names and places take.
+    pub(super) fn record_bytes(&self) -> u64 {
+        // An entry of the tree, and what two short allocations cost beside their bytes.
+        self.record_key_bytes
+            + self.records.len() as u64 * (size_of::<(RecordKey, RecordPlace)>() as u64 + 32)
     }
 }
 
 impl Tables {
-    pub(super) fn new() -> Self {
+    /// Empty ones, whose batches come behind a revision into a segment.
+    pub(super) fn new(active: SegmentId, revision: u64) -> Self {
         Self {
-            entities: Index::new(),
-            blobs: Index::new(),
             inner: RwLock::new(Inner {
-                catalogue: Catalogue::new(),
+                active: Active::new(active, revision),
                 records: BTreeMap::new(),
+                record_key_bytes: 0,
+                shadow: None,
                 damaged: HashMap::new(),
+                entities_live: 0,
+                blobs_live: 0,
+                ids_live: 0,
             }),
         }
     }
 
     /// Makes a batch visible; `publish` is called when all of it is in place, before anybody can see it.
     pub(super) fn apply(&self, log: &Log, batch: &AppliedBatch<'_>, publish: impl FnOnce()) -> Result<()> {
-        let AppliedBatch { revision, changes, neighbours } = *batch;
+        let view = log.view.load();
+        let reader = log.reader(&view);
         // A batch becomes visible to queries in one step, so the lock is held for all of it.
         let mut inner = self.inner.write();
-        for chunk in changes.chunks(TOUCHED) {
-            self.touch(&inner.catalogue, chunk.iter().map(|placed| &placed.change));
+        if let Some(first) = batch.changes.first() {
+            inner.active.begin_batch(batch.revision, first.location.offset());
+        }
+        for chunk in batch.changes.chunks(TOUCHED) {
+            touch(&reader, chunk.iter().map(|placed| &placed.change));
             for placed in chunk {
-                self.apply_one(log, &mut inner, revision, placed, neighbours)?;
+                let (revision, suspects) = (batch.revision, batch.suspects);
+                Applying { reader, revision, suspects, inner: &mut inner }
+                    .change(placed, batch.neighbours)?;
             }
         }
         // Who sees anything of the batch from here on sees all of it.
         publish();
         Ok(())
     }
+}
 
-    fn touch<'a>(&self, catalogue: &Catalogue, changes: impl Iterator<Item = &'a Change> + Clone) {
-        let entities = changes.filter_map(|change| match change {
-            Change::Entity { address, draft } => Some((address, draft)),
-            _ => None,
-        });
-        self.touch_entities(catalogue, entities);
+fn touch<'a>(reader: &Reader<'_>, changes: impl Iterator<Item = &'a Change> + Clone) {
+    let entities = changes.filter_map(|change| match change {
+        Change::Entity { address, draft } => Some((address, draft)),
+        _ => None,
+    });
+    touch_entities(reader, entities);
+}
+
+/// Brings what the indexes know of entities into the cache.
+pub(super) fn touch_entities<'a>(
+    reader: &Reader<'_>,
+    entities: impl Iterator<Item = (&'a Address, &'a Draft)> + Clone,
+) {
+    let indexes = &reader.view.indexes;
+    indexes.entities.touch(entities.clone().map(|(address, _)| key_of(&address.0)));
+    indexes.ids.touch(entities.map(|(_, draft)| draft.id_hash()));
+}
+
+/// An entity that is being made visible.
+struct NewEntity<'a> {
+    address: &'a Address,
+    draft: &'a Draft,
+    neighbours: &'a [u64],
+    location: Location,
+    ordinal: u32,
+}
+
+/// A batch that is being made visible.
+struct Applying<'a> {
+    reader: Reader<'a>,
+    revision: u64,
+    suspects: &'a Suspects,
+    inner: &'a mut Inner,
+}
+
+impl Applying<'_> {
+    /// Changes an entry of an index.
+    fn index(&mut self, table: TableId, key: u64, old: Option<Location>, new: Option<Location>) {
+        let change = IndexChange { table, key, old: old.map(|old| old.0), new: new.map(|new| new.0) };
+        self.reader.view.indexes.change(&change);
+        if let Some(shadow) = &mut self.inner.shadow {
+            shadow.push(change);
+        }
     }
 
-    /// Brings what the indexes know of entities into the cache.
-    pub(super) fn touch_entities<'a>(
-        &self,
-        catalogue: &Catalogue,
-        entities: impl Iterator<Item = (&'a Address, &'a Draft)> + Clone,
-    ) {
-        self.entities.touch(entities.clone().map(|(address, _)| key_of(&address.0)));
-        catalogue.touch(entities.map(|(_, draft)| draft));
-    }
-
-    fn apply_one(
-        &self,
-        log: &Log,
-        inner: &mut Inner,
-        revision: u64,
-        placed: &Placed,
-        neighbours: &[u64],
-    ) -> Result<()> {
+    fn change(&mut self, placed: &Placed, neighbours: &[u64]) -> Result<()> {
         let Placed { change, location, ordinal } = placed;
-        let (location, ordinal) = (*location, *ordinal);
-        let has_id = |location: u64, id: &str| Ok(read_entity(log, Location(location))?.head()?.id == id);
+        let location = *location;
         match change {
             // A later frame about it is damaged: what it says is not known, but this one is out of date.
             Change::Entity { address: Address(key), .. } | Change::Blob(BlobId(key))
-                if inner.is_outdated(key, location) => {}
-            Change::Record(key) if inner.records.get(key).is_some_and(|place| place.location > location) => {}
+                if self.is_outdated(key, location) =>
+            {
+                Ok(())
+            }
+            Change::Record(key) if self.is_record_outdated(key, location) => Ok(()),
             Change::Entity { address, draft } => {
-                let mended = inner.mend(&address.0, location);
-                self.entities.insert(key_of(&address.0), location.0);
-                let row =
-                    Row { location: location.0, revision, ordinal, mended: mended.map(|place| place.0) };
-                inner.catalogue.push(draft, neighbours, row, |other| {
-                    has_id(other, &read_entity(log, location)?.head()?.id)
-                })?;
+                self.add_entity(&NewEntity { address, draft, neighbours, location, ordinal: *ordinal })
             }
             Change::Blob(id) => {
-                inner.mend(&id.0, location);
-                self.blobs.insert(key_of(&id.0), location.0);
+                self.mend(&id.0, location);
+                if let Some(old) = self.damaged_place(TableId::Blobs, &id.0)? {
+                    self.index(TableId::Blobs, key_of(&id.0), Some(old), None);
+                    self.remove_blob_at(old);
+                }
+                self.index(TableId::Blobs, key_of(&id.0), None, Some(location));
+                self.inner.active.add_blob(key_of(&id.0), location);
+                self.inner.blobs_live += 1;
+                Ok(())
             }
             Change::Record(key) => {
-                inner.records.insert(key.clone(), RecordPlace { location, revision });
+                self.set_record(key, location);
+                Ok(())
             }
-            Change::EntityRemoved(address) => {
-                inner.mend(&address.0, location);
-                if let Some(place) = self.place(&self.entities, log, &address.0, u64::MAX)? {
-                    let id = read_entity(log, place)?;
-                    inner.catalogue.remove(&id.head()?.id, place.0, &has_id)?;
-                    self.entities.remove(key_of(&address.0), place.0);
-                }
-            }
-            Change::BlobRemoved(id) => {
-                inner.mend(&id.0, location);
-                if let Some(place) = self.place(&self.blobs, log, &id.0, u64::MAX)? {
-                    self.blobs.remove(key_of(&id.0), place.0);
-                }
-            }
+            Change::EntityRemoved(address) => self.remove_entity(address, location),
+            Change::BlobRemoved(id) => self.remove_blob(id, location),
             Change::RecordRemoved(key) => {
-                if inner.records.get(key).is_some_and(|place| place.location < location) {
-                    inner.records.remove(key);
-                }
+                self.remove_record(key, location);
+                Ok(())
             }
+            Change::Husk => Ok(()),
+        }
+    }
+
+    /// Whether a damaged frame about a key stands behind a place.
+    fn is_outdated(&self, key: &[u8; 32], location: Location) -> bool {
+        let damaged = &self.inner.damaged;
+        !damaged.is_empty()
+            && damaged.get(key).is_some_and(|damaged| stands_behind(damaged.location, location))
+    }
+
+    fn is_record_outdated(&self, key: &RecordKey, location: Location) -> bool {
+        self.inner.records.get(key).is_some_and(|place| stands_behind(place.location, location))
+    }
+
+    /// A key that is stored again or removed is no longer damaged; returns what was damaged.
+    fn mend(&mut self, key: &[u8; 32], location: Location) -> Option<Damaged> {
+        if self.inner.damaged.is_empty() || self.is_outdated(key, location) {
+            return None;
+        }
+        self.inner.damaged.remove(key)
+    }
+
+    /// Where something stands that is stored again although it is there: it is damaged there.
+    fn damaged_place(&self, table: TableId, key: &[u8; 32]) -> Result<Option<Location>> {
+        let index = self.reader.view.indexes.of(table);
+        if !self.suspects.may_hold(table, key_of(key)) && index.find(key_of(key), Some).is_none() {
+            return Ok(None);
+        }
+        place_of(&self.reader, table, key, u64::MAX)
+    }
+
+    /// Puts a new row in the place of one whose frame is damaged.
+    fn replace_entity(&mut self, old: Location, row: usize, entity: &NewEntity<'_>) -> Result<()> {
+        let NewEntity { address, draft, location, .. } = *entity;
+        self.index(TableId::Entities, key_of(&address.0), Some(old), Some(location));
+        if let Some(age) = self.row_age(old)? {
+            self.inner.active.add_mended(row, age);
+        }
+        if self.bit(old, Bit::Superseded)? {
+            self.set_bit(location, Bit::Superseded, true)?;
+        } else {
+            self.index(TableId::Ids, draft.id_hash(), Some(old), Some(location));
+        }
+        self.set_bit(old, Bit::Removed, true)?;
+        self.remove_place(old, old.bytes_to_fetch() as u64);
+        Ok(())
+    }
+
+    fn rows(&self, location: Location) -> &dyn Rows {
+        match self.reader.view.sealed(location.segment()) {
+            Some(sealed) => &sealed.sidecar,
+            None => &self.inner.active.rows,
+        }
+    }
+
+    fn bit(&self, location: Location, bit: Bit) -> Result<bool> {
+        let rows = self.rows(location);
+        Ok(row_at(rows, location.place())?.is_some_and(|row| rows.bits().get(row, bit)))
+    }
+
+    /// The revision and ordinal of the row of an entity.
+    fn row_age(&self, location: Location) -> Result<Option<(u64, u32)>> {
+        let rows = self.rows(location);
+        let Some(row) = row_at(rows, location.place())? else { return Ok(None) };
+        let revision = rows.value(row, ColumnId::Revision)?.cast_unsigned();
+        // Ordinals have 32 bits.
+        Ok(Some((revision, rows.value(row, ColumnId::Ordinal)? as u32)))
+    }
+
+    fn add_entity(&mut self, entity: &NewEntity<'_>) -> Result<()> {
+        let NewEntity { address, draft, neighbours, location, ordinal } = *entity;
+        let mended = self.mend(&address.0, location);
+        let old = self.damaged_place(TableId::Entities, &address.0)?;
+        let hash = draft.id_hash();
+        let is_same = |other: Location| {
+            Ok(entity_at(&self.reader, other)?.head()?.id == entity_at(&self.reader, location)?.head()?.id)
+        };
+        let head = match old {
+            Some(_) => None,
+            None => head_of(&self.reader, hash, self.suspects.may_hold(TableId::Ids, hash), is_same)?,
+        };
+        let row =
+            self.inner.active.add_entity(address, draft, neighbours, location, (self.revision, ordinal));
+        if let Some(old) = old {
+            return self.replace_entity(old, row, entity);
+        }
+        self.index(TableId::Entities, key_of(&address.0), None, Some(location));
+        self.inner.entities_live += 1;
+        if let Some(damaged) = mended {
+            self.inner.active.add_mended(row, damaged.age);
+        }
+        let Some(head) = head else {
+            self.index(TableId::Ids, hash, None, Some(location));
+            self.inner.ids_live += 1;
+            return Ok(());
+        };
+        // A version that replaces a damaged one takes its place; any other is the newest.
+        let is_newest = match mended {
+            Some(damaged) => self.age_at(head)? < damaged.age,
+            None => true,
+        };
+        if is_newest {
+            self.index(TableId::Ids, hash, Some(head), Some(location));
+            self.set_bit(head, Bit::Superseded, true)
+        } else {
+            self.set_bit(location, Bit::Superseded, true)
+        }
+    }
+
+    /// Where an entity stands among the versions of its id.
+    fn age_at(&self, location: Location) -> Result<(u64, u32)> {
+        let id = entity_at(&self.reader, location)?;
+        let versions = versions_of(&self.reader, &self.inner.active, &id.head()?.id)?;
+        let version = versions.iter().find(|version| version.location == location);
+        Ok(version.map_or((0, 0), |version| version.age))
+    }
+
+    /// Sets or clears a bit of the row of an entity, and notes it if the segment is an earlier one.
+    fn set_bit(&mut self, location: Location, bit: Bit, value: bool) -> Result<()> {
+        let (id, place) = (location.segment(), location.place());
+        let active = &mut self.inner.active;
+        if id == active.id {
+            if let Some(row) = row_at(&active.rows, place)? {
+                active.rows.bits().set(row, bit, value);
+            }
+            return Ok(());
+        }
+        let Some(sealed) = self.reader.view.sealed(id) else { return Ok(()) };
+        let Some(row) = row_at(&sealed.sidecar, place)? else { return Ok(()) };
+        if sealed.sidecar.bits().set(row, bit, value) != value {
+            let kind = match (bit, value) {
+                (Bit::Removed, _) => EffectKind::EntityRemoved,
+                (Bit::Superseded, true) => EffectKind::Superseded,
+                (Bit::Superseded, false) => EffectKind::Newest,
+            };
+            active.add_effect(self.revision, id, row as u32, kind);
         }
         Ok(())
     }
 
-    /// Where the frame with a key stands, of those before `end`.
-    pub(super) fn place(
-        &self,
-        index: &Index,
-        log: &Log,
-        key: &[u8; 32],
-        end: u64,
-    ) -> Result<Option<Location>> {
-        let found = index.find(key_of(key), |value| {
-            if value >= end {
-                return None;
+    fn remove_entity(&mut self, address: &Address, location: Location) -> Result<()> {
+        self.mend(&address.0, location);
+        let removal = Removal { kind: RemovalKind::Entity, key: address.0, revision: self.revision };
+        self.inner.active.add_removal(removal);
+        let Some(place) = place_of(&self.reader, TableId::Entities, &address.0, u64::MAX)? else {
+            return Ok(());
+        };
+        let entity = entity_at(&self.reader, place)?;
+        let id = entity.head()?.id;
+        let hash = xxhash_rust::xxh3::xxh3_64(id.as_bytes());
+        let versions = versions_of(&self.reader, &self.inner.active, &id)?;
+        self.index(TableId::Entities, key_of(&address.0), Some(place), None);
+        self.set_bit(place, Bit::Removed, true)?;
+        self.remove_place(place, entity.bytes.len() as u64);
+        self.inner.entities_live -= 1;
+        let (last, others): (Option<&Version>, &[Version]) = match versions.split_last() {
+            Some((last, others)) => (Some(last), others),
+            None => (None, &[]),
+        };
+        if last.is_none_or(|last| last.location != place) {
+            return Ok(());
+        }
+        match others.last() {
+            Some(head) => {
+                self.index(TableId::Ids, hash, Some(place), Some(head.location));
+                self.set_bit(head.location, Bit::Superseded, false)
             }
-            match log.read_key(Location(value)) {
-                Ok(found) if found == *key => Some(Ok(Location(value))),
-                Ok(_) => None,
-                Err(error) => Some(Err(error)),
+            None => {
+                self.index(TableId::Ids, hash, Some(place), None);
+                self.inner.ids_live -= 1;
+                Ok(())
             }
-        });
-        found.transpose()
+        }
+    }
+
+    /// Notes that what stands at a place was removed.
+    fn remove_place(&mut self, location: Location, bytes: u64) {
+        match self.reader.view.sealed(location.segment()) {
+            Some(sealed) => {
+                sealed.remove(location.place());
+                sealed.add_garbage(bytes);
+            }
+            None => {
+                self.inner.active.remove(location.place());
+                self.inner.active.garbage += bytes;
+            }
+        }
+    }
+
+    fn remove_blob(&mut self, id: &BlobId, location: Location) -> Result<()> {
+        self.mend(&id.0, location);
+        let removal = Removal { kind: RemovalKind::Blob, key: id.0, revision: self.revision };
+        self.inner.active.add_removal(removal);
+        let Some(place) = place_of(&self.reader, TableId::Blobs, &id.0, u64::MAX)? else { return Ok(()) };
+        self.index(TableId::Blobs, key_of(&id.0), Some(place), None);
+        self.remove_blob_at(place);
+        Ok(())
+    }
+
+    fn remove_blob_at(&mut self, place: Location) {
+        // One whose length can't be read is damaged, and smaller than its garbage would be.
+        let bytes = self.reader.frame_bytes(place).unwrap_or(0);
+        match self.reader.view.sealed(place.segment()) {
+            Some(sealed) => {
+                sealed.remove_blob(place.place());
+                sealed.add_garbage(bytes);
+                let kind = EffectKind::BlobRemoved;
+                self.inner.active.add_effect(self.revision, place.segment(), place.place(), kind);
+            }
+            None => self.remove_place(place, bytes),
+        }
+        self.inner.blobs_live -= 1;
+    }
+
+    fn set_record(&mut self, key: &RecordKey, location: Location) {
+        self.inner.active.add_record(key, location, self.revision, false);
+        let place = RecordPlace { location, revision: self.revision };
+        if let Some(old) = self.inner.insert_record(key.clone(), place) {
+            self.add_record_garbage(old.location);
+        }
+    }
+
+    fn remove_record(&mut self, key: &RecordKey, location: Location) {
+        self.inner.active.add_record(key, location, self.revision, true);
+        if self.is_record_outdated(key, location) {
+            return;
+        }
+        if let Some(old) = self.inner.remove_record(key) {
+            self.add_record_garbage(old.location);
+        }
+    }
+
+    fn add_record_garbage(&mut self, location: Location) {
+        let bytes = location.bytes_to_fetch() as u64;
+        match self.reader.view.sealed(location.segment()) {
+            Some(sealed) => sealed.add_garbage(bytes),
+            None => self.inner.active.garbage += bytes,
+        }
     }
 }
 
-/// The frame of one of the entries of a key, of those before `end`, that is this key's; `use_frame` makes
-/// something of it while it is in the buffer.
-#[inline]
-pub(super) fn read_by_key<T>(
-    index: &Index,
-    log: &Log,
-    key: &[u8; 32],
-    end: u64,
-    mut use_frame: impl FnMut(Location, &mut Vec<u8>) -> Result<T>,
-) -> Result<Option<T>> {
-    let mut buffer = Vec::new();
-    let found = index.find(key_of(key), |value| {
-        if value >= end {
-            return None;
-        }
-        // A frame that is damaged is an error even where its key differs: the index says it is this one.
-        match log.read(Location(value), &mut buffer).map(|frame| frame.key() == key) {
-            Ok(true) => Some(use_frame(Location(value), &mut buffer)),
-            Ok(false) => None,
-            Err(error) => Some(Err(error)),
-        }
-    });
-    found.transpose()
+/// Whether one place of the log stands behind another of the same segment. Segments are read in order, so
+/// that places of other segments stand before those that are asked about.
+fn stands_behind(place: Location, other: Location) -> bool {
+    place.segment() == other.segment() && place.offset() > other.offset()
 }
 
-/// The entity whose frame stands at a location.
-pub(super) fn read_entity(log: &Log, location: Location) -> Result<StoredEntity> {
-    let mut bytes = Vec::new();
-    log.read(location, &mut bytes)?;
-    stored_entity(location, &mut bytes)
+/// What an effect of a later segment does to this one.
+pub(super) fn apply_effect(sealed: &Sealed, kind: EffectKind, target: u32) -> Result<()> {
+    let bits = sealed.sidecar.bits();
+    let row = target as usize;
+    match kind {
+        EffectKind::EntityRemoved if row < sealed.sidecar.len() => {
+            bits.set(row, Bit::Removed, true);
+            let place = row_place(&sealed.sidecar, row)?;
+            sealed.remove(place);
+            sealed.add_garbage(Location::at(SegmentId(0), place).bytes_to_fetch() as u64);
+        }
+        EffectKind::Superseded if row < sealed.sidecar.len() => {
+            bits.set(row, Bit::Superseded, true);
+        }
+        EffectKind::Newest if row < sealed.sidecar.len() => {
+            bits.set(row, Bit::Superseded, false);
+        }
+        EffectKind::BlobRemoved => {
+            sealed.remove_blob(target);
+            sealed.add_garbage(Location::at(SegmentId(0), target).bytes_to_fetch() as u64);
+        }
+        _ => {}
+    }
+    Ok(())
 }
 
-/// Makes an entity of a verified frame, and takes the buffer.
-#[inline]
-pub(super) fn stored_entity(location: Location, buffer: &mut Vec<u8>) -> Result<StoredEntity> {
-    let frame = Frame::decode_verified(buffer).filter(|frame| frame.header.kind == Kind::Entity);
-    let (frame, parts) = frame
-        .and_then(|frame| Some((frame, frame.entity_parts()?)))
-        .ok_or_else(|| corrupt(location, "the frame holds no entity"))?;
-    let (address, token, blob) = (Address(frame.sha256()), parts.token.map(Box::new), parts.blob);
-    let end = FRAME_HEADER_BYTES + frame.header.key_bytes + frame.header.payload_bytes;
-    let canonical = end - parts.canonical.len()..end;
-    Ok(StoredEntity { address, bytes: std::mem::take(buffer), canonical, token, blob })
+fn name_bytes(key: &RecordKey) -> u64 {
+    (key.collection().len() + key.key().len()) as u64
 }

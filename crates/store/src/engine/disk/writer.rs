@@ -15,9 +15,11 @@ use super::format::{
     COMMIT_FRAME_BYTES, CommitPayload, Kind, Label, Location, SEGMENT_HEADER_BYTES, SegmentHeader,
     write_frame,
 };
-use super::log::Segment;
+use super::judging::Judging;
+use super::log::{LogFile, Reader};
 use super::scan::{Change, Placed, next_chain};
-use super::tables::AppliedBatch;
+use super::suspects::Suspects;
+use super::tables::{AppliedBatch, touch_entities};
 use crate::batch::{Batch, Operation};
 use crate::engine::{Commit, Durability};
 use crate::error::{Error, ErrorKind, Result};
@@ -39,7 +41,7 @@ pub(super) struct Request {
 
 /// What only the holder of the commit lock touches.
 pub(super) struct Writer {
-    pub(super) segment: Arc<Segment>,
+    pub(super) segment: Arc<LogFile>,
     /// Behind the last frame, those in the tail counted.
     pub(super) end: u64,
     /// The newest revision that was judged good.
@@ -47,6 +49,13 @@ pub(super) struct Writer {
     pub(super) chain: [u8; 32],
     /// Everything before this place is synced.
     pub(super) synced: Location,
+}
+
+/// The batches that are committed together.
+#[derive(Default)]
+struct Group {
+    judged: Vec<Judged>,
+    overlay: Overlay,
 }
 
 /// A batch that was judged good.
@@ -60,6 +69,7 @@ struct Judged {
 struct Appended {
     commit: Commit,
     changes: Vec<Placed>,
+    suspects: Suspects,
     /// The location behind the commit frame.
     end: u64,
 }
@@ -86,21 +96,26 @@ impl DiskEngine {
     }
 
     fn commit_group(&self, writer: &mut Writer, waiting: Vec<Arc<Request>>) {
-        let mut judged = Vec::with_capacity(waiting.len());
-        let mut overlay = Overlay::default();
+        let mut group = Group::default();
         for request in waiting {
             let Some(encoded) = request.encoded.lock().take() else { continue };
             let outcome = self
                 .check_usable()
-                .and_then(|()| self.judge(writer, &mut overlay, &encoded))
-                .and_then(|plan| self.append(writer, &encoded, &plan));
+                .and_then(|()| self.make_room(writer, &mut group, &encoded))
+                .and_then(|()| self.judge_and_append(writer, &mut group.overlay, &encoded));
             // Its owner frees it, in a thread that holds no lock.
             *request.encoded.lock() = Some(encoded);
             match outcome {
-                Ok(appended) => judged.push(Judged { request, appended }),
+                Ok(appended) => group.judged.push(Judged { request, appended }),
                 Err(error) => *request.answer.lock() = Some(Err(error)),
             }
         }
+        self.finish_group(writer, &mut group);
+    }
+
+    /// Brings the batches that were judged good up to their durability, makes them visible, and answers.
+    fn finish_group(&self, writer: &mut Writer, group: &mut Group) {
+        let Group { judged, .. } = std::mem::take(group);
         let durability = judged.iter().map(|judged| judged.request.durability).max();
         // After a failed roll nothing more may be written, not even for the batches judged before it.
         let stored = durability
@@ -115,15 +130,35 @@ impl DiskEngine {
         }
     }
 
-    fn judge(&self, writer: &Writer, overlay: &mut Overlay, encoded: &EncodedBatch) -> Result<Plan> {
-        let entities = encoded.batch.operations().iter().filter_map(|operation| match operation {
-            Operation::PutEntity(change) => Some((&change.address, &change.draft)),
-            _ => None,
-        });
-        self.tables.touch_entities(&self.tables.inner.read().catalogue, entities);
-        let (plan, above) = judge(self, overlay, &encoded.batch, writer.revision + 1)?;
+    /// Begins a new segment if the batch does not fit this one any more, and sees to it that there is
+    /// memory for what the indexes will hold of it.
+    fn make_room(&self, writer: &mut Writer, group: &mut Group, encoded: &EncodedBatch) -> Result<()> {
+        let full = writer.end + encoded.bytes_max() as u64 > self.segment_bytes || self.is_active_large();
+        if full && writer.end > SEGMENT_HEADER_BYTES as u64 {
+            // What stands in a segment must be visible before the segment is sealed.
+            self.finish_group(writer, group);
+            self.check_usable()?;
+            self.roll(writer)?;
+        }
+        self.make_index_room(&encoded.batch)
+    }
+
+    fn judge_and_append(
+        &self,
+        writer: &mut Writer,
+        overlay: &mut Overlay,
+        encoded: &EncodedBatch,
+    ) -> Result<Appended> {
+        let batch = &encoded.batch;
+        let view = self.log.view.load();
+        let reader = self.log.reader(&view);
+        touch_batch(&reader, batch);
+        let suspects = Suspects::of_batch(&reader, batch)?;
+        let judging = Judging { engine: self, reader, suspects: &suspects };
+        let (plan, above) = judge(&judging, overlay, batch, writer.revision + 1)?;
         overlay.absorb(above);
-        Ok(plan)
+        let appended = self.append(writer, encoded, &plan)?;
+        Ok(Appended { suspects, ..appended })
     }
 
     /// Puts the frames of a judged batch behind the tail.
@@ -133,17 +168,13 @@ impl DiskEngine {
         if !plan.changes.contains(&true) {
             return Ok(Appended { commit, ..Appended::default() });
         }
-        let full = writer.end + encoded.bytes_max() as u64 > self.segment_bytes;
-        if full && writer.end > SEGMENT_HEADER_BYTES as u64 {
-            self.roll(writer)?;
-        }
         let mut tail = self.log.tail.write();
-        (tail.segment, tail.offset) = (writer.segment.number, writer.end - tail.bytes.len() as u64);
+        let id = writer.segment.id;
+        (tail.segment, tail.offset) = (Some(id), writer.end - tail.bytes.len() as u64);
         let (base, start) = (tail.offset, tail.bytes.len());
         let mut places = Vec::with_capacity(plan.changes.len());
-        let number = writer.segment.number;
         let sums = encoded.append(plan, &mut tail.bytes, |index, at| {
-            places.push((index, Location::of_frame(number, base + at.start as u64, at.len())));
+            places.push((index, Location::of_frame(id, base + at.start as u64, at.len())));
         });
         writer.revision += 1;
         writer.chain = next_chain(&writer.chain, writer.revision, &sums.digest);
@@ -166,8 +197,8 @@ impl DiskEngine {
         writer.end = base + tail.bytes.len() as u64;
         drop(tail);
         let changes = place_changes(encoded, &places);
-        let end = Location::new(number, writer.end).0;
-        Ok(Appended { commit, changes, end })
+        let end = Location::new(id, writer.end).0;
+        Ok(Appended { commit, changes, end, ..Appended::default() })
     }
 
     /// Brings everything up to a level of durability.
@@ -188,7 +219,7 @@ impl DiskEngine {
         if tail.bytes.is_empty() {
             return Ok(());
         }
-        let name = Segment::name(writer.segment.number);
+        let name = writer.segment.id.file_name();
         if let Err(error) = writer.segment.file.write_at(tail.offset, &tail.bytes) {
             drop(tail);
             return Err(self.poison(writer, Error::io(format!("writing {name} failed"), error)));
@@ -201,12 +232,12 @@ impl DiskEngine {
     }
 
     fn sync_segment(&self, writer: &mut Writer) -> Result<()> {
-        let end = Location::new(writer.segment.number, writer.end);
+        let end = Location::new(writer.segment.id, writer.end);
         if writer.synced == end {
             return Ok(());
         }
         if let Err(error) = writer.segment.file.sync() {
-            let name = Segment::name(writer.segment.number);
+            let name = writer.segment.id.file_name();
             return Err(self.poison(writer, Error::io(format!("syncing {name} failed"), error)));
         }
         self.syncs.fetch_add(1, Ordering::Relaxed);
@@ -215,16 +246,11 @@ impl DiskEngine {
     }
 
     /// Ends the segment and begins the next. What stands in an ended segment is synced.
-    fn roll(&self, writer: &mut Writer) -> Result<()> {
+    pub(super) fn roll(&self, writer: &mut Writer) -> Result<()> {
         self.flush(writer)?;
         self.sync_segment(writer)?;
-        let number = writer.segment.number + 1;
-        let header = SegmentHeader {
-            number,
-            store_id: self.store_id,
-            first_revision: writer.revision + 1,
-            chain: writer.chain,
-        };
+        let number = writer.segment.last + 1;
+        let header = SegmentHeader::written(number, self.store_id, writer.revision + 1, writer.chain);
         let segment = match super::create_segment(&*self.storage, &header, self.segment_bytes) {
             Ok(segment) => Arc::new(segment),
             Err(error) => return Err(self.poison(writer, error)),
@@ -233,9 +259,9 @@ impl DiskEngine {
         self.append_mark(writer, Kind::Continued);
         self.flush(writer)?;
         self.sync_segment(writer)?;
-        self.log.push(Arc::clone(&segment));
+        self.seal(&writer.segment, writer.end, writer.chain, Arc::clone(&segment))?;
         writer.end = SEGMENT_HEADER_BYTES as u64;
-        writer.synced = Location::new(number, writer.end);
+        writer.synced = Location::new(segment.id, writer.end);
         writer.segment = segment;
         Ok(())
     }
@@ -245,7 +271,7 @@ impl DiskEngine {
     fn poison(&self, writer: &Writer, error: Error) -> Error {
         let source = std::error::Error::source(&error).map_or(String::new(), |source| format!(": {source}"));
         let published = Location(self.published.load(Ordering::Acquire));
-        let in_segment = published.segment() == writer.segment.number;
+        let in_segment = published.segment() == writer.segment.id;
         // Buffered bytes that are published but not written yet must not become zeros.
         let file = &writer.segment.file;
         let cut = || file.set_len(published.offset().min(file.len()?));
@@ -262,13 +288,14 @@ impl DiskEngine {
 
     /// Makes a batch visible that has reached its level.
     fn publish(&self, appended: Appended, request: &Request) -> Result<Commit> {
-        let Appended { commit, changes, end } = appended;
+        let Appended { commit, changes, suspects, end } = appended;
         if changes.is_empty() {
             return Ok(commit);
         }
         let encoded = request.encoded.lock();
         let neighbours = encoded.as_ref().map_or(&[][..], |encoded| encoded.batch.neighbours());
-        let batch = AppliedBatch { revision: commit.revision, changes: &changes, neighbours };
+        let batch =
+            AppliedBatch { revision: commit.revision, changes: &changes, neighbours, suspects: &suspects };
         let publish = || {
             self.published.store(end, Ordering::Release);
             self.revision.store(commit.revision, Ordering::Release);
@@ -285,7 +312,7 @@ impl DiskEngine {
     /// Syncs, and notes in the log that it was closed in order.
     pub(super) fn close_log(&self, writer: &mut Writer) -> Result<()> {
         self.reach(writer, Durability::Synced)?;
-        let clean = Location::new(writer.segment.number, writer.end);
+        let clean = Location::new(writer.segment.id, writer.end);
         if self.closed_at.lock().is_some_and(|place| place == clean) {
             return Ok(());
         }
@@ -302,14 +329,23 @@ impl DiskEngine {
             frames: 0,
             batch_bytes: 0,
             frames_crc: 0,
-            synced: Location::new(writer.segment.number, writer.end),
+            synced: Location::new(writer.segment.id, writer.end),
             chain: writer.chain,
         };
         let mut tail = self.log.tail.write();
-        (tail.segment, tail.offset) = (writer.segment.number, writer.end - tail.bytes.len() as u64);
+        (tail.segment, tail.offset) = (Some(writer.segment.id), writer.end - tail.bytes.len() as u64);
         write_frame(&mut tail.bytes, Label { kind, flags: 0, ordinal: 0 }, &[], &[&payload.encode()]);
         writer.end = tail.offset + tail.bytes.len() as u64;
     }
+}
+
+/// Brings what the indexes know of a batch into the cache.
+fn touch_batch(reader: &Reader<'_>, batch: &Batch) {
+    let entities = batch.operations().iter().filter_map(|operation| match operation {
+        Operation::PutEntity(change) => Some((&change.address, &change.draft)),
+        _ => None,
+    });
+    touch_entities(reader, entities);
 }
 
 /// The changes of a batch with the places of their frames.

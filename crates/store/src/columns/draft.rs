@@ -5,28 +5,28 @@ use std::ops::Range;
 use statlas_core::{CanonicalHead, Dimensions, EntityError, EntityHead, Identifier};
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::block::{neighbour_hash, profile_code, units};
+use super::codes::{neighbour_hash, profile_code, units};
 
 /// The columns of one entity, its names not yet numbers.
 #[derive(Debug, Clone)]
 pub(crate) struct Draft {
-    pub(super) id_hash: u64,
+    pub(crate) id_hash: u64,
     /// Realm of the coordinates, realm of the entity, horizon, type.
-    pub(super) names: [Identifier; 4],
-    pub(super) created_at: i64,
-    pub(super) lineage: u32,
-    pub(super) profile: u8,
+    pub(crate) names: [Identifier; 4],
+    pub(crate) created_at: i64,
+    pub(crate) lineage: u32,
+    pub(crate) profile: u8,
     /// Resonance, velocity and density in hundred-millionths; 0 for the other profile.
-    pub(super) stat7: [i32; 3],
+    pub(crate) stat7: [i32; 3],
     /// In hundred-millionths; 0 for the other profile, like all that follow.
-    pub(super) luminosity: i64,
-    pub(super) dimensionality: u32,
-    pub(super) polarity: u8,
-    pub(super) alignment: u8,
+    pub(crate) luminosity: i64,
+    pub(crate) dimensionality: u32,
+    pub(crate) polarity: u8,
+    pub(crate) alignment: u8,
     /// Members of the adjacency, duplicates counted.
-    pub(super) adjacency_len: u32,
+    pub(crate) adjacency_len: u32,
     /// Where the hashes of its distinct neighbours stand, sorted, in the list that they were put into.
-    pub(super) neighbours: Range<usize>,
+    pub(crate) neighbours: Range<usize>,
 }
 
 impl Draft {
@@ -50,6 +50,11 @@ impl Draft {
         let draft = Self::new(&head.id, names, &head.dimensions);
         let draft = Self { created_at: head.created_at.unix_ms(), lineage: head.lineage, ..draft };
         Ok(draft.with_neighbours(neighbours, from))
+    }
+
+    /// The hash of the id, by which indexes of ids look for it.
+    pub(crate) fn id_hash(&self) -> u64 {
+        self.id_hash
     }
 
     fn new(id: &str, names: [Identifier; 4], dimensions: &Dimensions) -> Self {

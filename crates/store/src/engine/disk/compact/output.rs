@@ -1,0 +1,89 @@
+//! The file that a compaction writes.
+
+use crate::engine::disk::format::{Frame, Kind, Label, SEGMENT_HEADER_BYTES, SegmentId, write_frame};
+use crate::engine::disk::storage::{Storage, StorageFile};
+use crate::error::{Error, Result};
+
+/// Bytes that are written at once.
+const BUFFER_BYTES: usize = 1 << 20;
+
+/// A file that grows at its end, under a temporary name.
+pub(super) struct Output {
+    file: Box<dyn StorageFile>,
+    name: String,
+    buffer: Vec<u8>,
+    /// Where the buffer will stand.
+    offset: u64,
+}
+
+impl Output {
+    /// An empty one with room for its header.
+    pub(super) fn create(storage: &dyn Storage, id: SegmentId) -> Result<Self> {
+        let name = format!("{}.new", id.file_name());
+        let create = || {
+            let file = storage.open(&name, true)?;
+            file.set_len(0)?;
+            Ok(file)
+        };
+        let file = create().map_err(|error| Error::io(format!("making {name} failed"), error))?;
+        Ok(Self {
+            file,
+            name,
+            buffer: Vec::with_capacity(BUFFER_BYTES * 2),
+            offset: SEGMENT_HEADER_BYTES as u64,
+        })
+    }
+
+    /// Where the next frame will stand.
+    pub(super) fn end(&self) -> u64 {
+        self.offset + self.buffer.len() as u64
+    }
+
+    /// Appends a frame as it is.
+    pub(super) fn copy(&mut self, frame: &Frame<'_>) -> Result<()> {
+        self.buffer.extend_from_slice(frame.bytes());
+        self.flush_if_full()
+    }
+
+    /// Appends the husk of a frame, and returns its checksum.
+    pub(super) fn husk(&mut self, frame: &Frame<'_>) -> Result<u32> {
+        let start = self.buffer.len();
+        let mut chained = Vec::new();
+        frame.chain(|bytes| chained.extend_from_slice(bytes));
+        let label = Label { kind: Kind::Husk, flags: 0, ordinal: frame.header.ordinal };
+        write_frame(&mut self.buffer, label, &[], &[&chained]);
+        let crc = self.buffer[start..].first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes));
+        self.flush_if_full()?;
+        Ok(crc)
+    }
+
+    /// Appends a frame that ends a batch or the segment.
+    pub(super) fn mark(&mut self, kind: Kind, payload: &[u8]) -> Result<()> {
+        write_frame(&mut self.buffer, Label { kind, flags: 0, ordinal: 0 }, &[], &[payload]);
+        self.flush_if_full()
+    }
+
+    fn flush_if_full(&mut self) -> Result<()> {
+        if self.buffer.len() >= BUFFER_BYTES { self.flush() } else { Ok(()) }
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        self.write(self.offset, &self.buffer)?;
+        self.offset += self.buffer.len() as u64;
+        self.buffer.clear();
+        Ok(())
+    }
+
+    fn write(&self, offset: u64, bytes: &[u8]) -> Result<()> {
+        let failed = |error| Error::io(format!("writing {} failed", self.name), error);
+        self.file.write_at(offset, bytes).map_err(failed)
+    }
+
+    /// Writes what is left and the header, and makes all of it survive a power cut.
+    pub(super) fn finish(mut self, header: &[u8]) -> Result<(Box<dyn StorageFile>, u64)> {
+        self.flush()?;
+        self.write(0, header)?;
+        self.file.sync().map_err(|error| Error::io(format!("syncing {} failed", self.name), error))?;
+        Ok((self.file, self.offset))
+    }
+}

@@ -1,0 +1,154 @@
+//! Which files make up the log.
+
+use std::sync::Arc;
+
+use super::format::{SEGMENT_HEADER_BYTES, SegmentHeader, SegmentId};
+use super::log::LogFile;
+use super::storage::Storage;
+use super::writer::SEGMENT_ROOM_BYTES;
+use crate::error::{Error, Result};
+
+/// The header of a file, or what is wrong with it.
+type Header = std::result::Result<SegmentHeader, &'static str>;
+
+/// A file of the log, opened.
+pub(super) struct FoundFile {
+    pub(super) log: Arc<LogFile>,
+    /// Its header, or what is wrong with that.
+    pub(super) header: Header,
+    pub(super) is_last: bool,
+    /// Whether it belongs to another store or another place of this one.
+    pub(super) is_foreign: bool,
+}
+
+/// The ids of the segments in a store, by name.
+pub(super) fn segment_ids(storage: &dyn Storage) -> Result<Vec<SegmentId>> {
+    let names = storage.list("log").map_err(|error| Error::io("listing the folder log failed", error))?;
+    let mut ids: Vec<SegmentId> = names.iter().filter_map(|name| SegmentId::parse(name, ".seg")).collect();
+    ids.sort_unstable();
+    Ok(ids)
+}
+
+/// The files of the log in its order. Files that a compacted one stands for are removed, as is a last one
+/// whose making was interrupted.
+pub(super) fn find_files(
+    storage: &dyn Storage,
+    store_id: [u8; 16],
+    segment_bytes: u64,
+) -> Result<Vec<FoundFile>> {
+    remove_unfinished(storage)?;
+    let mut ids = segment_ids(storage)?;
+    drop_unborn_segment(storage, &mut ids)?;
+    let mut headers = Vec::new();
+    for id in ids {
+        headers.push((id, read_header(storage, id)?));
+    }
+    remove_compacted(storage, &mut headers, store_id)?;
+    let range = |(id, header): &(SegmentId, Header)| match header {
+        Ok(header) if id.is_compacted() => (header.first, header.last),
+        _ => (id.number(), id.number()),
+    };
+    headers.sort_by_key(&range);
+    let last = headers.len().saturating_sub(1);
+    let mut found = Vec::new();
+    for (at, entry) in headers.iter().enumerate() {
+        let (id, header) = *entry;
+        let is_foreign = header.is_ok_and(|header| header.id != id || header.store_id != store_id);
+        // One without a header is taken for what its name says.
+        let assumed = SegmentHeader { id, ..SegmentHeader::written(id.number(), store_id, 1, [0; 32]) };
+        let named = header.ok().filter(|header| header.id == id).unwrap_or(assumed);
+        let log = Arc::new(open_log_file(storage, &named, segment_bytes, at == last)?);
+        found.push(FoundFile { log, header, is_last: at == last, is_foreign });
+    }
+    Ok(found)
+}
+
+/// Removes what an interrupted sealing or compaction left behind.
+fn remove_unfinished(storage: &dyn Storage) -> Result<()> {
+    let names = storage.list("log").map_err(|error| Error::io("listing the folder log failed", error))?;
+    for name in names.iter().filter(|name| name.ends_with(".new")) {
+        storage
+            .remove(&format!("log/{name}"))
+            .map_err(|error| Error::io(format!("removing the unfinished log/{name} failed"), error))?;
+    }
+    Ok(())
+}
+
+/// A crash while a segment was made leaves a last file without a whole header, and so without a batch.
+fn drop_unborn_segment(storage: &dyn Storage, ids: &mut Vec<SegmentId>) -> Result<()> {
+    // The first segment is older than the store itself, so it was whole once.
+    let [_, .., last] = ids[..] else { return Ok(()) };
+    let name = last.file_name();
+    let failed = |error| Error::io(format!("opening {name} failed"), error);
+    let bytes = storage.open(&name, false).and_then(|file| file.len()).map_err(failed)?;
+    if bytes <= SEGMENT_HEADER_BYTES as u64 && read_header(storage, last)?.is_err() {
+        storage
+            .remove(&name)
+            .map_err(|error| Error::io(format!("removing the unfinished {name} failed"), error))?;
+        ids.pop();
+    }
+    Ok(())
+}
+
+/// Removes the files that a compacted one stands for.
+fn remove_compacted(
+    storage: &dyn Storage,
+    headers: &mut Vec<(SegmentId, Header)>,
+    store_id: [u8; 16],
+) -> Result<()> {
+    let compacted: Vec<SegmentHeader> = headers
+        .iter()
+        .filter_map(|(id, header)| header.ok().filter(|header| id.is_compacted() && header.id == *id))
+        .filter(|header| header.store_id == store_id)
+        .collect();
+    let is_replaced = |id: SegmentId, header: &Header| {
+        let (first, last) = match header {
+            Ok(header) if id.is_compacted() => (header.first, header.last),
+            _ if id.is_compacted() => return false,
+            _ => (id.number(), id.number()),
+        };
+        compacted.iter().any(|by| {
+            by.first <= first && last <= by.last && by.id != id && (!id.is_compacted() || id < by.id)
+        })
+    };
+    for (id, _) in headers.iter().filter(|(id, header)| is_replaced(*id, header)) {
+        remove_segment(storage, *id)?;
+    }
+    headers.retain(|(id, header)| !is_replaced(*id, header));
+    Ok(())
+}
+
+/// Removes a segment and its sidecar.
+pub(super) fn remove_segment(storage: &dyn Storage, id: SegmentId) -> Result<()> {
+    let name = id.file_name();
+    storage.remove(&name).map_err(|error| Error::io(format!("removing {name} failed"), error))?;
+    // It may have none.
+    drop(storage.remove(&id.sidecar_name()));
+    Ok(())
+}
+
+fn read_header(storage: &dyn Storage, id: SegmentId) -> Result<Header> {
+    let name = id.file_name();
+    let failed = |error| Error::io(format!("reading {name} failed"), error);
+    let file = storage.open(&name, false).map_err(failed)?;
+    let bytes = file.len().map_err(failed)?.min(SEGMENT_HEADER_BYTES as u64);
+    let mut header = vec![0; bytes as usize];
+    file.read_at(0, &mut header).map_err(failed)?;
+    Ok(SegmentHeader::decode(&header))
+}
+
+/// Opens a file of the log. The last one is mapped with room for what is yet to be written.
+pub(super) fn open_log_file(
+    storage: &dyn Storage,
+    header: &SegmentHeader,
+    segment_bytes: u64,
+    is_last: bool,
+) -> Result<LogFile> {
+    let name = header.id.file_name();
+    let failed = |error| Error::io(format!("opening {name} failed"), error);
+    let file = storage.open(&name, false).map_err(failed)?;
+    let bytes = file.len().map_err(failed)?;
+    let room = if is_last { (segment_bytes + SEGMENT_ROOM_BYTES).max(bytes) } else { bytes.max(1) };
+    let map = file.map(room as usize).map_err(failed)?;
+    Ok(LogFile::new(header, file, map, bytes))
+}

@@ -1,0 +1,68 @@
+//! The indexes in memory.
+
+use super::sidecar::TableId;
+use crate::index::Index;
+
+/// Indexes of the segments that a view says they cover. They may lead to others, too.
+pub(super) struct Indexes {
+    /// From addresses to entities.
+    pub(super) entities: Index,
+    /// From SHA-256 to blobs, chunks and manifests.
+    pub(super) blobs: Index,
+    /// From hashes of ids to their newest entities.
+    pub(super) ids: Index,
+}
+
+/// A change of one entry: the value it had, if any, and the value it gets, if any.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct IndexChange {
+    pub(super) table: TableId,
+    pub(super) key: u64,
+    pub(super) old: Option<u64>,
+    pub(super) new: Option<u64>,
+}
+
+impl Indexes {
+    pub(super) fn new() -> Self {
+        Self { entities: Index::new(), blobs: Index::new(), ids: Index::new() }
+    }
+
+    pub(super) fn bytes(&self) -> u64 {
+        self.entities.bytes() + self.blobs.bytes() + self.ids.bytes()
+    }
+
+    pub(super) fn of(&self, table: TableId) -> &Index {
+        match table {
+            TableId::Entities => &self.entities,
+            TableId::Blobs => &self.blobs,
+            TableId::Ids => &self.ids,
+        }
+    }
+
+    /// Makes a change. An old value that is not there stands in a segment that is not covered.
+    pub(super) fn change(&self, change: &IndexChange) {
+        let IndexChange { table, key, old, new } = *change;
+        let index = self.of(table);
+        match (old, new) {
+            (Some(old), Some(new)) if index.replace(key, old, new) => {}
+            (_, Some(new)) => index.insert(key, new),
+            (Some(old), None) => {
+                index.remove(key, old);
+            }
+            (None, None) => {}
+        }
+    }
+
+    /// Makes a change that may have been seen already when these indexes were built.
+    pub(super) fn repeat(&self, change: &IndexChange) {
+        let IndexChange { table, key, old, new } = *change;
+        let is_there = |value| self.of(table).find(key, |found| (found == value).then_some(())).is_some();
+        match (old, new) {
+            (Some(old), Some(new)) if is_there(new) => {
+                self.of(table).remove(key, old);
+            }
+            (None, Some(new)) if is_there(new) => {}
+            _ => self.change(change),
+        }
+    }
+}

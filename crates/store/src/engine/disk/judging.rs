@@ -1,0 +1,89 @@
+//! What the store holds, for judging one batch.
+
+use statlas_core::{Address, BlobId};
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::DiskEngine;
+use super::format::Location;
+use super::log::Reader;
+use super::lookup::{addresses_of, entity_at, head_of_id, place_of, versions_of};
+use super::sidecar::TableId;
+use super::suspects::Suspects;
+use crate::batch::RecordKey;
+use crate::engine::StoredEntity;
+use crate::error::{ErrorKind, Result};
+use crate::index::key_of;
+use crate::overlay::Holdings;
+
+/// The store while a batch is judged.
+pub(super) struct Judging<'a> {
+    pub(super) engine: &'a DiskEngine,
+    pub(super) reader: Reader<'a>,
+    /// Of the keys of the batch.
+    pub(super) suspects: &'a Suspects,
+}
+
+impl Judging<'_> {
+    fn place(&self, table: TableId, key: &[u8; 32]) -> Result<Option<Location>> {
+        let index = self.reader.view.indexes.of(table);
+        if !self.suspects.may_hold(table, key_of(key)) && index.find(key_of(key), Some).is_none() {
+            return Ok(None);
+        }
+        place_of(&self.reader, table, key, u64::MAX)
+    }
+
+    /// Whether what has a key is stored and sound: storing what is damaged again mends it.
+    fn is_sound(&self, table: TableId, key: &[u8; 32]) -> Result<bool> {
+        let Some(place) = self.place(table, key)? else { return Ok(false) };
+        match self.reader.frame(place, &mut Vec::new()) {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == ErrorKind::Corrupt => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl Holdings for Judging<'_> {
+    fn entity(&self, address: &Address) -> Result<Option<StoredEntity>> {
+        let place = place_of(&self.reader, TableId::Entities, &address.0, u64::MAX)?;
+        place.map(|place| entity_at(&self.reader, place)).transpose()
+    }
+
+    fn has_entity(&self, address: &Address) -> Result<bool> {
+        self.is_sound(TableId::Entities, &address.0)
+    }
+
+    fn is_damaged(&self, address: &Address) -> bool {
+        let is_known = || {
+            !self.engine.damage.is_empty() && self.engine.tables.inner.read().damaged.contains_key(&address.0)
+        };
+        let is_corrupt = |place| {
+            self.reader.frame(place, &mut Vec::new()).is_err_and(|error| error.kind() == ErrorKind::Corrupt)
+        };
+        let place = || self.place(TableId::Entities, &address.0).ok().flatten();
+        is_known() || place().is_some_and(is_corrupt)
+    }
+
+    fn versions(&self, id: &str) -> Result<Vec<Address>> {
+        let inner = self.engine.tables.inner.read();
+        addresses_of(&self.reader, &versions_of(&self.reader, &inner.active, id)?)
+    }
+
+    fn head(&self, id: &str) -> Result<Option<Address>> {
+        let hash = xxh3_64(id.as_bytes());
+        let index = &self.reader.view.indexes.ids;
+        if !self.suspects.may_hold(TableId::Ids, hash) && index.find(hash, Some).is_none() {
+            return Ok(None);
+        }
+        let place = head_of_id(&self.reader, id)?;
+        place.map(|place| self.reader.key(place).map(Address)).transpose()
+    }
+
+    fn has_blob(&self, id: &BlobId) -> Result<bool> {
+        self.is_sound(TableId::Blobs, &id.0)
+    }
+
+    fn record_revision(&self, key: &RecordKey) -> Result<Option<u64>> {
+        Ok(self.engine.tables.inner.read().records.get(key).map(|place| place.revision))
+    }
+}

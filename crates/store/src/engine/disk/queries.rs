@@ -1,0 +1,156 @@
+//! Answers that come from columns, and from ranges of keys.
+
+use statlas_core::{Address, AddressPrefix, Coordinates};
+
+use super::DiskEngine;
+use super::active::Active;
+use super::format::{Location, SegmentId};
+use super::log::Reader;
+use super::lookup::{entity_at, place_of};
+use super::sidecar::TableId;
+use super::view::{View, row_at};
+use crate::columns::{self, ColumnId, RowId, Rows};
+use crate::engine::{Neighbour, Page};
+use crate::error::Result;
+use crate::index::key_of;
+use crate::query::{Filter, Query};
+
+/// The rows of all segments, in the order of the log.
+struct Parts<'a> {
+    rows: Vec<&'a dyn Rows>,
+    ids: Vec<SegmentId>,
+}
+
+impl<'a> Parts<'a> {
+    fn new(view: &'a View, active: &'a Active) -> Self {
+        let sealed = view.segments.iter().filter_map(|segment| Some((segment, segment.sealed.as_deref()?)));
+        let mut parts = Self { rows: Vec::new(), ids: Vec::new() };
+        for (segment, sealed) in sealed {
+            parts.rows.push(&sealed.sidecar);
+            parts.ids.push(segment.log.id);
+        }
+        parts.rows.push(&active.rows);
+        parts.ids.push(active.id);
+        parts
+    }
+
+    fn location(&self, row: RowId, place: i64) -> Location {
+        // Places have 32 bits.
+        Location::at(self.ids[row.part], place as u32)
+    }
+
+    /// Tells whether an entity has every neighbour that a filter asks for; reads it.
+    fn has_neighbours<'b>(
+        &'b self,
+        reader: Reader<'b>,
+        filter: &'b Filter,
+    ) -> impl FnMut(RowId) -> Result<bool> + 'b {
+        move |row| {
+            let place = self.rows[row.part].value(row.row, ColumnId::Place)?;
+            let entity = entity_at(&reader, self.location(row, place))?;
+            let adjacency = entity.head()?.coordinates.adjacency;
+            Ok(filter.adjacent.iter().all(|id| adjacency.contains(id)))
+        }
+    }
+}
+
+impl DiskEngine {
+    /// What `answer` makes of all rows, which do not change meanwhile.
+    fn with_parts<T>(&self, answer: impl FnOnce(&Parts<'_>, Reader<'_>) -> Result<T>) -> Result<T> {
+        // The lock comes first: under it, rows do not move from the active segment into a sidecar.
+        let inner = self.tables.inner.read();
+        let view = self.log.view.load_full();
+        answer(&Parts::new(&view, &inner.active), self.log.reader(&view))
+    }
+
+    pub(super) fn find_rows(&self, query: &Query) -> Result<Page> {
+        let (places, next) = self.with_parts(|parts, reader| {
+            let mut has_neighbours = parts.has_neighbours(reader, &query.filter);
+            let (hits, more) = columns::find(&parts.rows, query, &mut has_neighbours)?;
+            let next = hits.last().filter(|_| more).map(|hit| query.cursor(hit.cursor));
+            let places: Vec<Location> = hits.iter().map(|hit| parts.location(hit.row, hit.place)).collect();
+            Ok((places, next))
+        })?;
+        let entities = self.log.read_all(|reader| {
+            places.iter().map(|place| entity_at(&reader, *place)).collect::<Result<Vec<_>>>()
+        })?;
+        Ok(Page { entities, next })
+    }
+
+    pub(super) fn count_rows(&self, filter: &Filter) -> Result<u64> {
+        self.with_parts(|parts, reader| {
+            columns::count(&parts.rows, filter, &mut parts.has_neighbours(reader, filter))
+        })
+    }
+
+    pub(super) fn near_rows(
+        &self,
+        position: &Coordinates,
+        k: usize,
+        except: Option<&Address>,
+    ) -> Result<Vec<Neighbour>> {
+        self.with_parts(|parts, reader| {
+            let except = match except {
+                Some(address) => self.row_of(parts, &reader, address)?,
+                None => None,
+            };
+            let found = columns::near(&parts.rows, position, k, except)?;
+            let neighbour = |near: columns::Near| {
+                let entity = entity_at(&reader, parts.location(near.row, near.place))?;
+                Ok(Neighbour { similarity: near.similarity, entity })
+            };
+            found.into_iter().map(neighbour).collect()
+        })
+    }
+
+    fn row_of(&self, parts: &Parts<'_>, reader: &Reader<'_>, address: &Address) -> Result<Option<RowId>> {
+        let published = self.published.load(std::sync::atomic::Ordering::Acquire);
+        let Some(place) = place_of(reader, TableId::Entities, &address.0, published)? else {
+            self.check_undamaged(&address.0)?;
+            return Ok(None);
+        };
+        let Some(part) = parts.ids.iter().position(|id| *id == place.segment()) else { return Ok(None) };
+        let row = row_at(parts.rows[part], place.place())?;
+        Ok(row.map(|row| RowId { part, row }))
+    }
+
+    /// The addresses with a prefix, in order, at most `limit`.
+    pub(super) fn addresses_with(
+        &self,
+        reader: &Reader<'_>,
+        prefix: &AddressPrefix,
+        limit: usize,
+    ) -> Result<Vec<Address>> {
+        let published = self.published.load(std::sync::atomic::Ordering::Acquire);
+        let (low, high) = (key_of(&prefix.low().0), key_of(&prefix.high().0));
+        let covered = reader.view.indexes.entities.range(low, high).into_iter();
+        let mut places: Vec<(u64, Location)> = covered
+            .filter(|(_, place)| *place < published)
+            .map(|(key, place)| (key, Location(place)))
+            .collect();
+        for (id, sealed) in reader.view.uncovered() {
+            let found = sealed.sidecar.range(TableId::Entities, low, high)?.into_iter();
+            let live = found.filter(|(_, place)| !sealed.is_removed(*place));
+            places.extend(live.map(|(key, place)| (key, Location::at(id, place))));
+        }
+        // Keys sort like addresses; where the first eight bytes are equal the whole is looked at.
+        places.sort_unstable();
+        places.dedup();
+        let mut found = Vec::new();
+        let mut last_key = None;
+        for (key, place) in places {
+            if found.len() >= limit && last_key != Some(key) {
+                break;
+            }
+            let address = Address(reader.key(place)?);
+            if prefix.matches(&address) {
+                found.push(address);
+                last_key = Some(key);
+            }
+        }
+        found.sort_unstable();
+        found.dedup();
+        found.truncate(limit);
+        Ok(found)
+    }
+}

@@ -1,0 +1,87 @@
+//! Sealing: a complete segment gets its sidecar, and the next one begins.
+
+use std::sync::Arc;
+
+use super::DiskEngine;
+use super::active::Active;
+use super::format::SegmentId;
+use super::log::LogFile;
+use super::sidecar::{Identity, Sidecar, SidecarMemory};
+use super::storage::Storage;
+use super::view::{Sealed, Segment};
+use crate::error::{Error, ErrorKind, Result};
+
+impl DiskEngine {
+    /// Puts the sidecar of the segment that was ended in the place of its tables, and begins the next one.
+    /// Only the holder of the commit lock may do this.
+    pub(super) fn seal(
+        &self,
+        ended: &Arc<LogFile>,
+        bytes: u64,
+        chain: [u8; 32],
+        next: Arc<LogFile>,
+    ) -> Result<()> {
+        self.tables.inner.write().active.finish();
+        // Nobody else changes the tables, and readers may go on while the sidecar is made.
+        let identity = Identity { store_id: self.store_id, segment: ended.id.0, log_bytes: bytes };
+        let encoded = self.tables.inner.read().active.encode(identity, chain);
+        let sidecar = keep_sidecar(&*self.storage, ended.id, encoded, &identity)?;
+        let mut inner = self.tables.inner.write();
+        let revision = self.revision.load(std::sync::atomic::Ordering::Acquire);
+        inner.active = Active::new(next.id, revision);
+        let view = self.log.view.load();
+        let mut segments = view.segments.clone();
+        if let Some(last) = segments.last_mut() {
+            last.sealed = Some(Arc::new(Sealed::new(sidecar)));
+        }
+        segments.push(Segment { log: next, sealed: None });
+        let covered_from = view.covered_from;
+        self.log.view.store(Arc::new(view.with_segments(segments, covered_from, &[])));
+        drop(inner);
+        self.account_columns();
+        Ok(())
+    }
+}
+
+/// Writes a sidecar and maps it. It can be made again at any time, so it is not synced, and one that can't
+/// be written is kept in memory.
+pub(super) fn keep_sidecar(
+    storage: &dyn Storage,
+    id: SegmentId,
+    encoded: Vec<u8>,
+    identity: &Identity,
+) -> Result<Sidecar> {
+    let name = id.sidecar_name();
+    let write = || {
+        let temporary = format!("{name}.new");
+        let file = storage.open(&temporary, true)?;
+        file.set_len(0)?;
+        file.write_at(0, &encoded)?;
+        storage.rename(&temporary, &name)?;
+        file.map(encoded.len())
+    };
+    if let Ok(map) = write()
+        && let Ok(sidecar) = Sidecar::open(SidecarMemory::Mapped(map), name.clone(), identity)
+    {
+        return Ok(sidecar);
+    }
+    let unusable =
+        |reason| Error::new(ErrorKind::Corrupt, format!("{name}: a new sidecar is unusable: {reason}"));
+    Sidecar::open(SidecarMemory::Heap(encoded.as_slice().into()), name.clone(), identity).map_err(unusable)
+}
+
+/// The sidecar of a complete segment, if it is there and describes that file; else why not.
+pub(super) fn open_sidecar(
+    storage: &dyn Storage,
+    identity: &Identity,
+) -> std::result::Result<Sidecar, String> {
+    let name = SegmentId(identity.segment).sidecar_name();
+    let open = || {
+        let file = storage.open(&name, false)?;
+        let bytes = file.len()?;
+        // A mapping of nothing is refused by the system.
+        file.map(usize::try_from(bytes.max(1)).unwrap_or(usize::MAX))
+    };
+    let map = open().map_err(|error| error.to_string())?;
+    Sidecar::open(SidecarMemory::Mapped(map), name, identity)
+}

@@ -1,0 +1,102 @@
+//! Taking over a complete segment from its sidecar, without reading the segment.
+
+use std::sync::atomic::Ordering;
+
+use super::format::{Location, SegmentId};
+use super::sidecar::{RecordEntry, TableId};
+use super::tables::{Inner, RecordPlace, apply_effect};
+use super::view::{Sealed, Segment};
+use crate::columns::{Bit, Rows};
+use crate::error::Result;
+use crate::index::key_of;
+
+/// What a segment is taken over into.
+pub(super) struct Takeover<'a> {
+    /// The complete segments before it.
+    pub(super) segments: &'a [Segment],
+    pub(super) inner: &'a mut Inner,
+}
+
+impl Takeover<'_> {
+    /// Does what the batches of a segment did.
+    pub(super) fn take(&mut self, segment: &Segment) -> Result<()> {
+        let Some(sealed) = &segment.sealed else { return Ok(()) };
+        for effect in sealed.sidecar.effects()? {
+            let Some(target) = self.segment(SegmentId(effect.segment)) else { continue };
+            // What a compacted segment was made after is in it already.
+            if effect.revision > target.sidecar.summary().state_revision {
+                apply_effect(target, effect.kind, effect.target)?;
+            }
+        }
+        for record in sealed.sidecar.records()? {
+            self.record(segment.log.id, sealed, record);
+        }
+        self.mend(sealed)
+    }
+
+    fn segment(&self, id: SegmentId) -> Option<&Sealed> {
+        let segment = self.segments.iter().rev().find(|segment| segment.log.id == id);
+        segment.and_then(|segment| segment.sealed.as_deref())
+    }
+
+    fn record(&mut self, id: SegmentId, sealed: &Sealed, record: RecordEntry) {
+        let place = RecordPlace { location: Location::at(id, record.place), revision: record.revision };
+        let old = if record.removed {
+            self.inner.remove_record(&record.key)
+        } else {
+            self.inner.insert_record(record.key, place)
+        };
+        // The garbage of its own segment was counted when that was sealed.
+        if let Some(old) = old.filter(|old| old.location.segment() != id) {
+            let target = self.segment(old.location.segment());
+            target.unwrap_or(sealed).add_garbage(old.location.bytes_to_fetch() as u64);
+        }
+    }
+
+    /// What was damaged in an earlier segment and is stored again or removed in this one is mended.
+    fn mend(&mut self, sealed: &Sealed) -> Result<()> {
+        if self.inner.damaged.is_empty() {
+            return Ok(());
+        }
+        for removal in sealed.sidecar.removals()? {
+            self.inner.damaged.remove(&removal.key);
+        }
+        let keys: Vec<[u8; 32]> = self.inner.damaged.keys().copied().collect();
+        for key in keys {
+            for table in [TableId::Entities, TableId::Blobs] {
+                let is_there = sealed.sidecar.find(table, key_of(&key), |_| Some(()))?.is_some();
+                if is_there {
+                    self.inner.damaged.remove(&key);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Sealed {
+    /// Entities of the segment that were not removed.
+    pub(super) fn entities_live(&self) -> u64 {
+        self.count_rows(|removed, _| removed)
+    }
+
+    /// Entities of the segment that are the newest version of their id. Every id has one in some segment.
+    pub(super) fn heads(&self) -> u64 {
+        self.count_rows(|removed, superseded| removed | superseded)
+    }
+
+    /// The rows whose bits of `without`, which makes one word of two, are clear.
+    fn count_rows(&self, without: impl Fn(u64, u64) -> u64) -> u64 {
+        let bits = self.sidecar.bits();
+        let words = 0..self.sidecar.len().div_ceil(64);
+        let without = |at| without(bits.word(at, Bit::Removed), bits.word(at, Bit::Superseded));
+        let count: u64 = words.map(|at| u64::from(without(at).count_ones())).sum();
+        self.sidecar.len() as u64 - count
+    }
+
+    /// Blobs of the segment that were not removed.
+    pub(super) fn blobs_live(&self) -> u64 {
+        let all = self.sidecar.entries_of(TableId::Blobs);
+        all.saturating_sub(self.blobs_removed.load(Ordering::Relaxed))
+    }
+}

@@ -1,0 +1,91 @@
+//! A store that was written in order and closed, for campaigns that damage its files.
+
+use super::layout::{Piece, pieces};
+use super::run::Run;
+use crate::store::Options;
+use crate::testing::auditor::{Auditor, Outcome};
+use crate::testing::simulated_disk::{Crash, Moment, SimulatedDisk};
+use crate::testing::{Failure, Random};
+
+/// A store at rest.
+pub(super) struct AtRest {
+    pub(super) options: Options,
+    /// What it holds.
+    pub(super) auditor: Auditor,
+    pub(super) files: Vec<FileAtRest>,
+    moment: Moment,
+}
+
+/// One of its files.
+pub(super) struct FileAtRest {
+    pub(super) name: String,
+    pub(super) bytes: Vec<u8>,
+    /// None unless it is a segment.
+    pub(super) pieces: Vec<Piece>,
+}
+
+impl FileAtRest {
+    /// The number of the segment.
+    pub(super) fn segment(&self) -> Option<u32> {
+        self.name.strip_prefix("log/")?.strip_suffix(".seg")?.parse().ok()
+    }
+
+    /// Whether it says which store it is.
+    pub(super) fn is_header(&self) -> bool {
+        self.name == "STATLAS"
+    }
+
+    /// Whether the store can make it again from the others: whatever becomes of it, all answers stay right.
+    pub(super) fn is_derived(&self) -> bool {
+        !self.is_header() && self.segment().is_none()
+    }
+}
+
+impl AtRest {
+    /// Works until the files have about so many bytes.
+    pub(super) fn make(seed: u64, bytes: usize) -> Result<Self, Failure> {
+        let (mut run, opened) = Run::begin(SimulatedDisk::new(), seed);
+        expect_done(opened?)?;
+        loop {
+            expect_done(run.step()?.1)?;
+            let used: usize =
+                run.disk.names().iter().filter_map(|name| run.disk.content(name)).map(|f| f.len()).sum();
+            if used >= bytes {
+                break;
+            }
+        }
+        expect_done(run.auditor.close(run.store.as_ref().ok_or("the store is open")?)?)?;
+        let Run { disk, options, auditor, store, .. } = run;
+        drop(store);
+        let read = |name: String| {
+            let bytes = disk.content(&name).unwrap_or_default();
+            let pieces = if name.ends_with(".seg") { pieces(&bytes) } else { Vec::new() };
+            FileAtRest { name, bytes, pieces }
+        };
+        let files = disk.names().into_iter().map(read).collect();
+        disk.note_moments();
+        let moment = disk.take_moments().pop().ok_or("the present moment is noted")?;
+        Ok(Self { options, auditor, files, moment })
+    }
+
+    /// A disk with the store on it.
+    pub(super) fn disk(&self) -> SimulatedDisk {
+        self.moment.crash(Crash::Killed, &mut Random::new(0))
+    }
+
+    /// The segments, in order.
+    pub(super) fn segments(&self) -> impl DoubleEndedIterator<Item = &FileAtRest> {
+        self.files.iter().filter(|file| file.segment().is_some())
+    }
+
+    pub(super) fn last_segment(&self) -> &str {
+        self.segments().next_back().map_or("", |file| &file.name)
+    }
+}
+
+pub(super) fn expect_done(outcome: Outcome) -> Result<(), Failure> {
+    match outcome {
+        Outcome::Done => Ok(()),
+        Outcome::Failed(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,96 @@
+//! Bits of a store at rest flip: each is found, and everything around it is served.
+
+use parking_lot::Mutex;
+
+use super::at_rest::{AtRest, FileAtRest};
+use super::layout::{Subject, subject};
+use super::run::unopened;
+use super::{Campaign, FaultOptions, States, Tally, Tried, try_all};
+use crate::error::ErrorKind;
+use crate::testing::auditor::{Answers, Hit};
+use crate::testing::twin::same;
+use crate::testing::{Failure, Random};
+
+/// What the store takes on disk, about.
+const STORE_BYTES: usize = 256 << 10;
+
+pub(super) fn run(options: &FaultOptions<'_>) -> Tally {
+    let mut tally = Tally::new(Campaign::Flips.name(), true);
+    let store = match AtRest::make(options.seed, STORE_BYTES) {
+        Ok(store) => store,
+        Err(failure) => {
+            tally.fail_undisturbed(options.seed, &failure);
+            return tally;
+        }
+    };
+    let bits: u64 = store.files.iter().map(|file| file.bytes.len() as u64 * 8).sum();
+    // One bit of each stretch, so that every part of every file gets its share.
+    let stride = (bits / options.states.clamp(1, bits)).max(1);
+    let number = |at: u64| at * stride + Random::new(options.seed ^ at).below(stride as usize) as u64;
+    let answers = Mutex::new(Answers::default());
+    let try_bit = |bit: u64| {
+        *answers.lock() += try_bit(&store, bit)?;
+        Ok(Tried::Sound)
+    };
+    let states = States { seed: options.seed, count: bits / stride, number: &number };
+    try_all(&mut tally, options, &states, &try_bit);
+    let Answers { refused, absent, outdated } = answers.into_inner();
+    let which = if stride == 1 { "every bit".to_owned() } else { format!("one of {stride} bits") };
+    tally.scope = format!(
+        "{which} of a store of {} bytes in {} files; about what was hit {refused} answers were errors, {absent} \
+         absent, {outdated} out of date",
+        bits / 8,
+        store.files.len()
+    );
+    tally
+}
+
+/// Flips the bit with a number, counted over all files, and judges all answers.
+fn try_bit(store: &AtRest, bit: u64) -> Result<Answers, Failure> {
+    let mut at = (bit / 8) as usize;
+    for file in &store.files {
+        if at < file.bytes.len() {
+            let place = format!("byte {at} of {}, bit {}", file.name, bit % 8);
+            return flip(store, file, at, 1 << (bit % 8))
+                .map_err(|failure| format!("{place}: {failure}").into());
+        }
+        at -= file.bytes.len();
+    }
+    Err("the store has no such bit".into())
+}
+
+fn flip(store: &AtRest, file: &FileAtRest, at: usize, mask: u8) -> Result<Answers, Failure> {
+    let disk = store.disk();
+    disk.flip(&file.name, at, mask);
+    let opened = disk.open_store(&store.options);
+    if file.is_header() {
+        // Which store it is, is not known any more.
+        let error = opened.err().ok_or("the store opens, though it is not known whose it is")?;
+        let allowed = [ErrorKind::NotAStore, ErrorKind::NewerFormat, ErrorKind::Corrupt];
+        return if allowed.contains(&error.kind()) { Ok(Answers::default()) } else { Err(error.into()) };
+    }
+    let opened = opened.map_err(|error| unopened(&error))?;
+    let Some(number) = file.segment() else {
+        return store.auditor.known().check_damaged(opened.engine(), store.auditor.model(), &Hit::default());
+    };
+    let piece =
+        file.pieces.iter().find(|piece| piece.bytes.contains(&at)).ok_or("the byte is in no piece")?;
+    let about = format!("in the piece {:?} about {:?}", piece.bytes, piece.subject);
+    // The flipped bit may make it look like something about another name, which is then in doubt too.
+    let mut damaged = file.bytes[piece.bytes.clone()].to_vec();
+    damaged[at - piece.bytes.start] ^= mask;
+    let mut hit = piece.subject.hit();
+    hit.extend(subject(&damaged).map(|subject| subject.hit()).unwrap_or_default());
+    let judge = || {
+        let (engine, model) = (opened.engine(), store.auditor.model());
+        same("revision", &engine.stats().revision, &model.revision())?;
+        let answers = store.auditor.known().check_damaged(engine, model, &hit)?;
+        let damage = [engine.stats().damage, engine.check(&mut |_, _| {})?.damage].concat();
+        let place = format!("segment {number}");
+        let is_told = damage.iter().any(|line| line.contains(&place));
+        // The frame that says that the log was closed in order holds nothing, and is missed by nobody.
+        let is_harmless = piece.subject == Subject::Mark && file.name == store.last_segment();
+        if is_told || is_harmless { Ok(answers) } else { Err(format!("not noticed: {damage:?}").into()) }
+    };
+    judge().map_err(|failure: Failure| format!("{about}: {failure}").into())
+}

@@ -1,0 +1,105 @@
+//! One store on one disk, audited step by step.
+
+use super::workload::{Step, Workload};
+use crate::error::Error;
+use crate::store::{Options, Store};
+use crate::testing::auditor::{Auditor, Outcome, is_of_the_device, only_cut_tails};
+use crate::testing::simulated_disk::{Crash, SimulatedDisk};
+use crate::testing::{Failure, Random};
+
+/// A workload under way.
+pub(super) struct Run {
+    pub(super) disk: SimulatedDisk,
+    pub(super) options: Options,
+    /// `None` if it could not be opened.
+    pub(super) store: Option<Store>,
+    pub(super) auditor: Auditor,
+    pub(super) workload: Workload,
+}
+
+impl Run {
+    /// Opens an empty disk.
+    pub(super) fn begin(disk: SimulatedDisk, seed: u64) -> (Self, Result<Outcome, Failure>) {
+        let (options, workload) = (Workload::options(seed), Workload::new(seed));
+        let mut run = Self { disk, options, store: None, auditor: Auditor::default(), workload };
+        let opened = run.open(Crash::Killed);
+        (run, opened)
+    }
+
+    /// The store, which is open.
+    pub(super) fn store(&self) -> &Store {
+        self.store.as_ref().expect("a step is taken with an open store")
+    }
+
+    /// Opens what is on the disk after `crash`, and checks all of it.
+    pub(super) fn open(&mut self, crash: Crash) -> Result<Outcome, Failure> {
+        self.store = None;
+        match self.disk.open_store(&self.options) {
+            Ok(store) => {
+                let settled = self.auditor.settle(&store, crash);
+                self.store = Some(store);
+                settled.map(|()| Outcome::Done).or_else(|failure| self.unread(failure))
+            }
+            Err(error) if is_of_the_device(&error) => Ok(Outcome::Failed(error)),
+            Err(error) => Err(unopened(&error)),
+        }
+    }
+
+    /// A store that was opened and then could not be read, since the fault struck only then, is let go.
+    fn unread(&mut self, failure: Failure) -> Result<Outcome, Failure> {
+        let error = failure.downcast::<Error>()?;
+        if !self.disk.has_struck() || !is_of_the_device(&error) {
+            return Err(error);
+        }
+        self.kill();
+        Ok(Outcome::Failed(*error))
+    }
+
+    /// Takes the next step of the workload.
+    pub(super) fn step(&mut self) -> Result<(Step, Outcome), Failure> {
+        let step = self.workload.next(self.auditor.model());
+        let outcome = self.take(&step)?;
+        Ok((step, outcome))
+    }
+
+    fn take(&mut self, step: &Step) -> Result<Outcome, Failure> {
+        let store = self.store.as_ref().expect("a step is taken with an open store");
+        match step {
+            Step::Commit(batch, durability) => self.auditor.commit(store, batch, *durability),
+            Step::Sync => self.auditor.sync(store),
+            Step::Check => match store.engine().check(&mut |_, _| {}) {
+                Ok(report) => only_cut_tails("checking", &report.damage).map(|()| Outcome::Done),
+                Err(error) if is_of_the_device(&error) => Ok(Outcome::Failed(error)),
+                Err(error) => Err(format!("check fails with {:?}: {error}", error.kind()).into()),
+            },
+            Step::Reopen => {
+                let closed = self.auditor.close(store)?;
+                self.store = None;
+                if let Outcome::Done = closed { self.open(Crash::Killed) } else { Ok(closed) }
+            }
+            Step::Kill => {
+                self.kill();
+                self.open(Crash::Killed)
+            }
+        }
+    }
+
+    /// Cuts the power; what is left is what `crash` leaves.
+    pub(super) fn cut_power(&mut self, crash: Crash, random: &mut Random) {
+        let left = self.disk.crash(crash, random);
+        self.kill();
+        self.disk = left;
+    }
+
+    /// Ends the process; what is not with the system is lost.
+    pub(super) fn kill(&mut self) {
+        // Once the process is dead, nothing that closing tries reaches the disk.
+        self.disk = self.disk.kill();
+        self.store = None;
+    }
+}
+
+/// What is wrong with a store that does not open.
+pub(super) fn unopened(error: &Error) -> Failure {
+    format!("the store does not open: {:?}: {error}", error.kind()).into()
+}
