@@ -11,8 +11,8 @@ use statlas_core::Profile;
 use statlas_store::{Durability, Location};
 
 use crate::commands::{
-    address, check, completions, export, find, generate, get, history, import, load, near, neighbours, put,
-    quickstart, remove, restore_files, token,
+    address, backup, check, completions, export, find, generate, get, history, import, load, near,
+    neighbours, put, quickstart, remove, restore, restore_files, token, watch,
 };
 use crate::exit;
 use crate::output::Color;
@@ -133,9 +133,12 @@ pub(crate) enum Command {
     Import(import::Arguments),
     RestoreFiles(restore_files::Arguments),
     Export(export::Arguments),
+    Watch(watch::Arguments),
     /// Print the figures of the store
     Stats,
     Check(check::Arguments),
+    Backup(backup::Arguments),
+    Restore(restore::Arguments),
     Completions(completions::Arguments),
 }
 

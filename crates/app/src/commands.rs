@@ -6,6 +6,7 @@ use crate::args::Command;
 use crate::session::Session;
 
 pub(crate) mod address;
+pub(crate) mod backup;
 pub(crate) mod check;
 pub(crate) mod completions;
 pub(crate) mod export;
@@ -20,9 +21,11 @@ pub(crate) mod neighbours;
 pub(crate) mod put;
 pub(crate) mod quickstart;
 pub(crate) mod remove;
+pub(crate) mod restore;
 pub(crate) mod restore_files;
 pub(crate) mod stats;
 pub(crate) mod token;
+pub(crate) mod watch;
 
 /// Runs a command.
 pub(crate) fn run(command: Command, session: &Session) -> Result<()> {
@@ -42,8 +45,11 @@ pub(crate) fn run(command: Command, session: &Session) -> Result<()> {
         Command::Import(arguments) => import::run(&arguments, session),
         Command::RestoreFiles(arguments) => restore_files::run(&arguments, session),
         Command::Export(arguments) => export::run(&arguments, session),
+        Command::Watch(arguments) => watch::run(&arguments, session),
         Command::Stats => stats::run(session),
         Command::Check(arguments) => check::run(&arguments, session),
+        Command::Backup(arguments) => backup::run(&arguments, session),
+        Command::Restore(arguments) => restore::run(&arguments, session),
         Command::Completions(arguments) => completions::run(&arguments, session),
     }
 }

@@ -34,7 +34,7 @@ Exit codes:
   130  stopped by Ctrl-C; what was committed stays, and the same command goes on from there";
 
 /// The code of every kind of error that a store reports.
-const STORE: [(ErrorKind, u8); 14] = [
+const STORE: [(ErrorKind, u8); 15] = [
     (ErrorKind::Invalid, FAILED),
     (ErrorKind::Ambiguous, USAGE),
     (ErrorKind::Conflict, FAILED),
@@ -46,6 +46,7 @@ const STORE: [(ErrorKind, u8); 14] = [
     (ErrorKind::NoSpace, FAILED),
     (ErrorKind::NoMemory, FAILED),
     (ErrorKind::Changed, FAILED),
+    (ErrorKind::Expired, FAILED),
     (ErrorKind::Corrupt, INTEGRITY),
     (ErrorKind::Io, FAILED),
     (ErrorKind::Closed, FAILED),

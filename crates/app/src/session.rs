@@ -64,8 +64,7 @@ impl Session {
 
     /// Opens the store to write to it, and warns if it is damaged; one that is not there is made.
     pub(crate) fn open_or_create(&self, durability: Durability) -> Result<Store> {
-        let options =
-            Options { durability, memory_bytes_max: self.memory_bytes_max, ..Options::default() };
+        let options = Options { durability, memory_bytes_max: self.memory_bytes_max, ..Options::default() };
         let store = Store::open(&self.location, &options).map_err(|error| {
             let hint = match error.kind() {
                 ErrorKind::NotAStore => Some("--store names a directory that is empty, new or a store"),

@@ -159,7 +159,7 @@ impl Budget {
     }
 
     /// Makes the reservation fail that comes after `count` more, once.
-    #[cfg(feature = "testing")]
+    #[cfg(all(test, feature = "testing"))]
     pub(crate) fn refuse_after(&self, count: u32) {
         self.until_refusal.store(count.into(), Ordering::Relaxed);
     }

@@ -1,16 +1,27 @@
 //! What every engine does: few methods, many keys a call. Everything typed is built above it.
 
 use std::ops::{AddAssign, Range};
+use std::path::Path;
 use std::time::Duration;
 
 use statlas_core::{Address, AddressPrefix, BlobId, Coordinates, Entity, EntityHead, Token};
 
 use crate::batch::{Batch, BlobForm, RecordKey};
+use crate::change::Changes;
 use crate::error::{Error, ErrorKind, Result};
 use crate::query::{Cursor, Filter, Query};
 
+mod backup;
 pub(crate) mod disk;
 pub(crate) mod memory;
+mod reports;
+mod waiting;
+
+pub use self::backup::{BackupOptions, BackupReport, RestoreReport};
+pub use self::disk::repair;
+pub use self::reports::{
+    HistoryOutcome, HistoryReport, NotedHead, RepairReport, ScrubOptions, ScrubReport, ScrubStats,
+};
 
 /// When a commit is acknowledged.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -191,6 +202,8 @@ pub struct Stats {
     pub damage: Vec<String>,
     /// The head of the hash chain in hex; empty for engines that keep none.
     pub chain_head: String,
+    /// How the scrubbing stands; `None` if there never was any.
+    pub scrub: Option<ScrubStats>,
 }
 
 /// Memory that is held for something.
@@ -256,6 +269,8 @@ pub struct CheckReport {
     pub chain_head: String,
     /// What is wrong: place, what it hits, how. Empty for a sound store.
     pub damage: Vec<String>,
+    /// Bytes that a quick check did not read: entities, blobs and records of complete files of the log.
+    pub bytes_unread: u64,
 }
 
 /// Bytes done and bytes in all, reported while something takes long.
@@ -365,6 +380,40 @@ pub trait Engine: Send + Sync {
     /// [`ErrorKind::Corrupt`] if one of them is damaged.
     fn records(&self, collection: &str, after: Option<&str>, limit: usize) -> Result<Vec<Record>>;
 
+    /// The changes behind the revision `after`, up to the revision that the answer names: whole revisions, at
+    /// least one if there is one, then as many as `limit` changes hold. Without a new revision there are none,
+    /// and the revision is `after`, the newest.
+    ///
+    /// A revision that is visible is reported, whatever durability its batch asked for: one that was not synced
+    /// may be gone after a power cut, and its number be another batch's. Who must not see that calls
+    /// [`Engine::sync`] before it works through an answer.
+    ///
+    /// How long a change is kept depends on the engine. On disk every change is kept until the segment that it
+    /// stands in is compacted, and that leaves the trace of the newest [`history_revisions`] revisions whole.
+    /// In memory the newest [`MEMORY_CHANGES_MAX`] changes are kept. Who begins anew reads
+    /// [`Stats::revision`] first, then what is stored, and watches from that revision on.
+    ///
+    /// Costs reading the log from a place at most 64 KiB before the first change.
+    ///
+    /// [`history_revisions`]: crate::Options::history_revisions
+    /// [`MEMORY_CHANGES_MAX`]: crate::limits::MEMORY_CHANGES_MAX
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Invalid`] if `after` is newer than the newest revision; [`ErrorKind::Expired`] if changes
+    /// behind it are no longer kept, with the first revision that can be watched from;
+    /// [`ErrorKind::Corrupt`] with its place if the next revision is damaged, which ends neither the revisions
+    /// before nor those behind it.
+    fn changes(&self, after: u64, limit: usize) -> Result<Changes>;
+
+    /// Waits until there is a visible revision newer than `after`, but no longer than `at_most`, and returns
+    /// the newest. Costs nobody anything who commits while nobody waits.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Closed`], as soon as the store is closed.
+    fn wait_for_change(&self, after: u64, at_most: Duration) -> Result<u64>;
+
     /// Figures of the store.
     fn stats(&self) -> Stats;
 
@@ -405,6 +454,57 @@ pub trait Engine: Send + Sync {
     ///
     /// An error of the operating system. Damage is no error here: the report lists it.
     fn check(&self, progress: ProgressFn<'_>) -> Result<CheckReport>;
+
+    /// Verifies what can be verified without reading what is stored in complete files of the log: headers,
+    /// lengths, indexes and the ends of files, and everything in the file that is being written. Takes about
+    /// a tenth of the time of [`Engine::check`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`Engine::check`].
+    fn check_quick(&self, progress: ProgressFn<'_>) -> Result<CheckReport> {
+        self.check(progress)
+    }
+
+    /// Reads what is stored and verifies its checksums, at a limited rate and in pieces: goes on where the
+    /// last call stopped, also after the store was opened again. A pass covers what was there when it began.
+    ///
+    /// # Errors
+    ///
+    /// An error of the operating system. Damage is no error here: the report lists it.
+    fn scrub(&self, _options: &ScrubOptions, _progress: ProgressFn<'_>) -> Result<ScrubReport> {
+        Ok(ScrubReport { is_pass_complete: true, ..ScrubReport::default() })
+    }
+
+    /// Computes the hash chain again, from a noted head or else from the beginning, up to the present head:
+    /// proves that every batch since is there and is the one that was committed.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Invalid`] if the engine keeps no hash chain, and errors of the operating system.
+    fn verify_history(&self, _from: Option<NotedHead>, _progress: ProgressFn<'_>) -> Result<HistoryReport> {
+        Err(Error::new(ErrorKind::Invalid, "this engine keeps no hash chain whose history could be proved"))
+    }
+
+    /// Copies the store as it is now into a directory, while everybody else goes on, or brings the backup that
+    /// is there up to date: only what it lacks is copied. Until the new backup is whole the old one is. A
+    /// backup is no store; [`restore`](crate::restore) makes one of it.
+    ///
+    /// Files that are copied are verified. Damage is no error unless the options are strict: it is copied as
+    /// it is, and the report lists it.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Invalid`] if the engine has no backup, or the directory holds anything but a backup of
+    /// this store; [`ErrorKind::Busy`] if another backup is being made there; errors of the operating system.
+    fn backup(
+        &self,
+        _to: &Path,
+        _options: &BackupOptions<'_>,
+        _progress: ProgressFn<'_>,
+    ) -> Result<BackupReport> {
+        Err(Error::new(ErrorKind::Invalid, "this engine has no backup"))
+    }
 
     /// Syncs, and lets go of the store's files. Every later call fails with [`ErrorKind::Closed`], but for
     /// another one of this, which does nothing.

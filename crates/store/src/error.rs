@@ -31,6 +31,8 @@ pub enum ErrorKind {
     NoMemory,
     /// A file changed while it was read.
     Changed,
+    /// The history that was asked for is no longer kept.
+    Expired,
     /// Stored bytes are not what was written.
     Corrupt,
     /// The operating system refused.
@@ -41,7 +43,7 @@ pub enum ErrorKind {
 
 impl ErrorKind {
     /// Every kind, for tables that must cover all of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Invalid,
         Self::Ambiguous,
         Self::Conflict,
@@ -53,6 +55,7 @@ impl ErrorKind {
         Self::NoSpace,
         Self::NoMemory,
         Self::Changed,
+        Self::Expired,
         Self::Corrupt,
         Self::Io,
         Self::Closed,
@@ -73,6 +76,7 @@ impl ErrorKind {
             Self::NoSpace => "no_space",
             Self::NoMemory => "no_memory",
             Self::Changed => "changed",
+            Self::Expired => "expired",
             Self::Corrupt => "corrupt",
             Self::Io => "io",
             Self::Closed => "closed",

@@ -27,6 +27,8 @@ use statlas_core::BlobId;
 
 use self::chunker::Chunker;
 use self::manifest::ManifestWriter;
+#[cfg(feature = "testing")]
+pub(crate) use self::manifest::parse as parse_manifest;
 pub use self::reader::FileReader;
 use crate::batch::{Batch, BlobForm};
 use crate::engine::{Durability, Engine};

@@ -294,6 +294,7 @@ impl Index {
     }
 
     /// Entries that are not removed.
+    #[cfg(test)]
     pub(crate) fn len(&self) -> u64 {
         self.shards.iter().map(|shard| shard.live.load(Ordering::Relaxed) as u64).sum()
     }
@@ -388,7 +389,11 @@ mod tests {
         let index = Index::new();
         keys(1000, u64::MAX).zip(1..).for_each(|(key, value)| index.insert(key, value));
         for (key, value) in keys(1000, u64::MAX).zip(1_u64..) {
-            assert!(if value % 2 == 0 { index.remove(key, value) } else { index.replace(key, value, value + 10_000) });
+            assert!(if value % 2 == 0 {
+                index.remove(key, value)
+            } else {
+                index.replace(key, value, value + 10_000)
+            });
         }
         for (key, value) in keys(1000, u64::MAX).zip(1_u64..) {
             let expected = if value % 2 == 0 { BTreeSet::new() } else { BTreeSet::from([value + 10_000]) };

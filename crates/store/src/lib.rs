@@ -24,6 +24,7 @@ compile_error!("stores are read in place, which needs a little-endian processor"
 
 mod batch;
 mod budget;
+mod change;
 mod columns;
 mod engine;
 mod error;
@@ -38,9 +39,14 @@ mod store;
 pub mod testing;
 
 pub use batch::{Batch, BlobForm, Expected, RecordKey};
+pub use change::{Change, ChangeKind, Changes, Watch};
+pub use engine::disk::backup::{restore, verify_backup};
+pub use engine::repair;
+pub use engine::{BackupOptions, BackupReport, RestoreReport};
 pub use engine::{
-    CheckReport, Commit, CompactOptions, CompactReport, Durability, Engine, MemoryHeld, Neighbour, Page, ProgressFn, Record, Stats,
-    StoredBlob, StoredEntity,
+    CheckReport, Commit, CompactOptions, CompactReport, Durability, Engine, HistoryOutcome, HistoryReport,
+    MemoryHeld, Neighbour, NotedHead, Page, ProgressFn, Record, RepairReport, ScrubOptions, ScrubReport,
+    ScrubStats, Stats, StoredBlob, StoredEntity,
 };
 pub use error::{Error, ErrorKind, Result};
 pub use files::{FileReader, Files, StoredFile};

@@ -22,5 +22,9 @@ pub const CHUNK_BYTES_AVERAGE: u32 = 256 << 10;
 pub const CHUNK_BYTES_MAX: u32 = 1 << 20;
 /// Most chunks of one file: a file of average chunks may have 256 GiB.
 pub const CHUNKS_MAX: usize = 1 << 20;
+/// Most changes of one page that is watched, unless one revision has more.
+pub const PAGE_CHANGES_MAX: usize = 10_000;
+/// Most changes that a store in memory keeps to be watched, unless the newest revision alone has more.
+pub const MEMORY_CHANGES_MAX: usize = 100_000;
 /// Most rows that one call returns.
 pub const ROWS_MAX: usize = 1 << 20;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use statlas_core::{Address, AddressPrefix, Entity, Uri};
 
 use crate::batch::Batch;
+use crate::change::Watch;
 use crate::engine::disk::DiskEngine;
 use crate::engine::memory::MemoryEngine;
 use crate::engine::{Commit, Durability, Engine, StoredEntity};
@@ -61,6 +62,9 @@ pub struct Options {
     /// the environment variable `STATLAS_MEMORY_BYTES_MAX`, or else half of what the machine has or its
     /// cgroup allows.
     pub memory_bytes_max: Option<u64>,
+    /// Most bytes for keeping entities that were read. `None` keeps some, an eighth of the memory, while the
+    /// index does not fit into memory, and none otherwise.
+    pub cache_bytes_max: Option<u64>,
     /// When segments are compacted, the newest revisions, so many, keep the trace of every change: they can
     /// be watched and their hash chain proved. Of older ones only what is there is kept.
     pub history_revisions: u64,
@@ -71,8 +75,12 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { create: true, durability: Durability::Synced, segment_bytes: 64 << 20,
+        Self {
+            create: true,
+            durability: Durability::Synced,
+            segment_bytes: 64 << 20,
             memory_bytes_max: None,
+            cache_bytes_max: None,
             history_revisions: 1_000_000,
             maintenance: true,
         }
@@ -300,6 +308,28 @@ impl Store {
             frontier = next;
         }
         Ok(reached)
+    }
+
+    /// The changes behind the revision `after`, as they come. It keeps the store open.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use statlas_store::{Batch, ChangeKind, Durability, Location, Options, Store};
+    /// # let store = Store::open(&Location::Memory, &Options::default())?;
+    /// let mut watch = store.watch(0);
+    /// let mut batch = Batch::new();
+    /// let blob = batch.put_blob(b"content".to_vec());
+    /// store.commit(batch, Durability::Synced)?;
+    /// let page = watch.next_within(Duration::from_secs(1))?.expect("something changed");
+    /// assert_eq!(page.changes[0].kind, ChangeKind::BlobPut(blob));
+    /// assert_eq!(watch.next_within(Duration::ZERO)?, None);
+    /// let saved = watch.revision();
+    /// # assert_eq!(saved, 1);
+    /// # Ok::<(), statlas_store::Error>(())
+    /// ```
+    #[must_use]
+    pub fn watch(&self, after: u64) -> Watch {
+        Watch::new(self.clone(), after)
     }
 
     /// Syncs and closes the store; other clones of it can't use it any more.

@@ -32,6 +32,7 @@ mod conformance;
 mod faults;
 mod model;
 mod model_test;
+mod parsers;
 mod random;
 mod sample;
 mod simulated_disk;
@@ -42,6 +43,7 @@ use std::error::Error;
 pub use faults::{Campaign, FailedState, FaultOptions, KillOptions, Tally, kills, write_until_killed};
 pub use model::{Model, Refused};
 pub use model_test::{ModelOptions, model_test};
+pub use parsers::{parse_manifest, parse_segment, parse_sidecar, parse_store_header};
 pub use random::Random;
 pub use sample::{crowd, filter, neighbours, plain, query, token, varied, version};
 pub use simulated_disk::{Call, Crash, Fault, Operation, Plan, SimulatedDisk};
@@ -184,6 +186,16 @@ suite! {
         an_entity_that_many_put_at_once_is_new_once,
         batches_of_many_threads_are_all_there,
     }
+    changes {
+        every_change_is_reported_once_in_order_with_its_revision,
+        changes_come_in_pages_of_whole_revisions,
+        watching_goes_on_where_it_was_left,
+        a_batch_that_changes_nothing_makes_no_change,
+        a_revision_of_the_future_is_refused,
+        waiting_ends_when_something_changes,
+        closing_wakes_those_who_wait,
+        watchers_see_every_batch_of_many_writers_whole,
+    }
     closing {
         after_close_every_call_says_so,
     }
@@ -204,5 +216,8 @@ suite! {
         cursors_stay_valid,
         large_contents_are_there_after_opening,
         a_reopened_store_is_sound,
+    }
+    changes {
+        changes_are_the_same_after_opening,
     }
 }

@@ -28,6 +28,18 @@ impl Loaded {
         let options = Options { create: false, ..Options::default() };
         Ok(Store::open(&Location::Disk(self.path.clone()), &options)?)
     }
+
+    /// Opens the store and waits until its index is in memory.
+    pub(crate) fn open_warm(&self) -> Result<Store> {
+        let store = self.open()?;
+        loop {
+            let stats = store.engine().stats();
+            if stats.segments_covered == stats.segments {
+                return Ok(store);
+            }
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+    }
 }
 
 pub(crate) fn run(bench: &mut Bench) -> Result<()> {

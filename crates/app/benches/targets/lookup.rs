@@ -43,7 +43,7 @@ struct Workload {
 pub(crate) fn run(bench: &mut Bench) -> Result<()> {
     let (repetitions, seed) = (bench.sizes.lookup_repetitions, bench.seed);
     let loaded = bench.loaded()?;
-    let store = loaded.open()?;
+    let store = loaded.open_warm()?;
     let mut random = SplitMix64::new(seed ^ 0x100c);
     let mut present = loaded.addresses.clone();
     random.shuffle(&mut present);

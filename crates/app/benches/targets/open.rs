@@ -22,7 +22,7 @@ pub(crate) fn run(bench: &mut Bench) -> Result<()> {
         store.close()?;
     }
     let entities = loaded.addresses.len();
-    let stats = loaded.open()?.engine().stats();
+    let stats = loaded.open_warm()?.engine().stats();
     let index = format!(
         "{entities} entities, {} segments, {:.1} bytes of index and {:.1} of columns and ids for an entity",
         stats.segments,

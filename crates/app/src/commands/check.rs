@@ -37,7 +37,7 @@ pub(crate) fn run(_: &Arguments, session: &Session) -> Result<()> {
         bar.set_position(done);
     })?;
     bar.finish_and_clear();
-    let CheckReport { bytes: read, commits, entities, blobs, records, chain_head, damage } = report;
+    let CheckReport { bytes: read, commits, entities, blobs, records, chain_head, damage, .. } = report;
     let time = begun.elapsed();
     let mut stdout = session.output().stdout();
     let written = if session.output().json() {

@@ -43,7 +43,11 @@ pub(crate) fn run(session: &Session) -> Result<()> {
     }
     let mut stdout = session.output().stdout();
     for (name, value) in rows {
-        let name = if stats.memory.iter().any(|held| held.user == name) { format!("  {name}") } else { name.to_owned() };
+        let name = if stats.memory.iter().any(|held| held.user == name) {
+            format!("  {name}")
+        } else {
+            name.to_owned()
+        };
         writeln!(stdout, "{} {value}", session.output().faint(format!("{name:<24}")))
             .context("cannot write to standard output")?;
     }

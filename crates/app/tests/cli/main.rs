@@ -1,5 +1,6 @@
 //! The program as its users meet it: arguments in, output, files and exit codes out.
 
+mod backup;
 mod bad_input;
 mod crash;
 mod entities;
@@ -11,4 +12,5 @@ mod quickstart;
 mod restore;
 mod stores;
 mod tokens;
+mod watch;
 mod world;

@@ -5,6 +5,9 @@
 //! has the store. It leaves to later releases: taking back the space of what was removed.
 
 mod active;
+pub(crate) mod backup;
+mod cache;
+mod changes;
 mod check;
 mod compact;
 mod coverage;
@@ -12,12 +15,17 @@ mod derive;
 mod encode;
 mod files;
 mod format;
+mod history;
 mod indexes;
 mod judging;
 mod log;
 mod lookup;
+#[cfg(feature = "testing")]
+mod parse;
+mod place;
 mod queries;
 mod recovery;
+mod repair;
 mod scan;
 mod seal;
 mod sidecar;
@@ -33,29 +41,40 @@ use std::hash::{BuildHasher, Hasher};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use statlas_core::{Address, AddressPrefix, BlobId, Coordinates};
 
+use self::cache::EntityCache;
 use self::files::segment_ids;
-use self::format::{Frame, Kind, Location, OFFSET_MAX, SEGMENT_HEADER_BYTES, SegmentHeader, SegmentId, StoreHeader};
+use self::format::{
+    Frame, Kind, Location, OFFSET_MAX, SEGMENT_HEADER_BYTES, SegmentHeader, SegmentId, StoreHeader,
+};
 use self::log::{Log, LogFile};
 use self::lookup::{addresses_of, place_of, read_by_key, stored_entity, versions_of};
 use self::recovery::{Recovered, recover};
+pub use self::repair::repair;
 use self::sidecar::TableId;
 use self::storage::{Directory, ProcessLock, Storage};
 use self::tables::{RecordPlace, Tables};
 use self::writer::{Request, SEGMENT_ROOM_BYTES, Writer};
 use crate::batch::{Batch, RecordKey};
 use crate::budget::{Budget, MEMORY_BYTES_MIN, MemoryUse, Reservation};
+use crate::change::Changes;
+use crate::engine::waiting::Waiting;
+use crate::engine::{BackupOptions, BackupReport};
 use crate::engine::{
-    CheckReport, Commit, CompactOptions, CompactReport, Durability, Engine, MemoryHeld, Neighbour, Page, ProgressFn, Record, Stats,
-    StoredBlob, StoredEntity,
+    CheckReport, Commit, CompactOptions, CompactReport, Durability, Engine, HistoryReport, MemoryHeld,
+    Neighbour, NotedHead, Page, ProgressFn, Record, Stats, StoredBlob, StoredEntity,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::key_of;
 use crate::query::{Filter, Query};
 use crate::store::Options;
+
+#[cfg(feature = "testing")]
+pub(crate) use self::parse::{read_segment, read_store_header, use_sidecar};
 
 const HEADER_NAME: &str = "STATLAS";
 /// A segment has room for its header and a batch of some size.
@@ -75,6 +94,7 @@ pub(crate) struct DiskEngine {
     log: Log,
     tables: Tables,
     budget: Arc<Budget>,
+    cache: EntityCache,
     index_memory: Mutex<Reservation>,
     filter_memory: Mutex<Reservation>,
     column_memory: Mutex<Reservation>,
@@ -83,6 +103,8 @@ pub(crate) struct DiskEngine {
     published: AtomicU64,
     /// The newest revision that is visible.
     revision: AtomicU64,
+    /// Those who wait for a newer one.
+    waiting: Waiting,
     queue: Mutex<Vec<Arc<Request>>>,
     writer: Mutex<Writer>,
     /// Why no more writes are taken.
@@ -155,9 +177,11 @@ impl DiskEngine {
             filter_memory: held(MemoryUse::Filters),
             column_memory: held(MemoryUse::Columns),
             record_memory: held(MemoryUse::Records),
+            cache: EntityCache::new(&budget, options.cache_bytes_max),
             budget,
             published: AtomicU64::new(published.0),
             revision: AtomicU64::new(revision),
+            waiting: Waiting::default(),
             queue: Mutex::default(),
             writer: Mutex::new(writer),
             poisoned: Mutex::default(),
@@ -175,9 +199,11 @@ impl DiskEngine {
         engine.account_columns();
         let view = engine.log.view.load();
         engine.index_memory.lock().resize(view.indexes.bytes());
-        if engine.plan_coverage(&view).is_none_or(|plan| plan.from > 0) {
+        let is_scarce = view.covered_from > 0 && engine.plan_coverage(&view).is_none_or(|plan| plan.from > 0);
+        if is_scarce {
             engine.load_filters(&view);
         }
+        engine.cache.adapt(&engine.budget, is_scarce);
         drop(view);
         Ok(engine)
     }
@@ -262,6 +288,12 @@ fn prepare_directory(path: &Path, place: &str, create: bool) -> Result<()> {
             let ours = |name: &str| [LOCK_NAME, "log", "STATLAS.new"].contains(&name);
             let foreign = entries.any(|entry| entry.is_ok_and(|e| !ours(&e.file_name().to_string_lossy())));
             match (foreign, create) {
+                _ if path.join(backup::MANIFEST_NAME).is_file() => not_a_store(
+                    "this is a backup of a store, not a store; restore it into another directory with `statlas restore`",
+                ),
+                _ if path.join(backup::RESTORING_NAME).is_file() => not_a_store(
+                    "a backup was being restored here and that did not get to its end; restore it again",
+                ),
                 (true, _) => {
                     not_a_store("not a Statlas store: the directory holds other files and no file STATLAS")
                 }
@@ -350,7 +382,12 @@ impl Engine for DiskEngine {
     }
 
     fn entity(&self, address: &Address) -> Result<Option<StoredEntity>> {
-        self.read_visible(TableId::Entities, &address.0, stored_entity)
+        let read = || self.read_visible(TableId::Entities, &address.0, stored_entity);
+        if self.cache.is_on() {
+            self.check_open()?;
+            return self.cache.get_or_read(address, read);
+        }
+        read()
     }
 
     /// Works in steps over a group of addresses, so that the processor waits for many memory accesses at
@@ -454,8 +491,20 @@ impl Engine for DiskEngine {
         places.iter().map(|(key, place)| self.read_record(key, *place)).collect()
     }
 
+    fn changes(&self, after: u64, limit: usize) -> Result<Changes> {
+        self.read_changes(after, limit)
+    }
+
+    fn wait_for_change(&self, after: u64, at_most: Duration) -> Result<u64> {
+        self.wait_for_revision(after, at_most)
+    }
+
     fn stats(&self) -> Stats {
-        let chain = self.writer.lock().chain;
+        // Both at once, so that they belong together.
+        let (chain, revision) = {
+            let writer = self.writer.lock();
+            (writer.chain, self.revision.load(Ordering::Acquire))
+        };
         self.account_columns();
         let view = self.log.view.load();
         let sidecars = view.segments.iter().filter_map(|segment| segment.sealed.as_ref());
@@ -463,7 +512,7 @@ impl Engine for DiskEngine {
         let inner = self.tables.inner.read();
         Stats {
             engine: "disk",
-            revision: self.revision.load(Ordering::Acquire),
+            revision,
             entities: inner.entities_live,
             ids: inner.ids_live,
             blobs: inner.blobs_live,
@@ -482,6 +531,7 @@ impl Engine for DiskEngine {
             syncs: self.syncs.load(Ordering::Relaxed),
             damage: self.damage.clone(),
             chain_head: hex(&chain),
+            scrub: None,
         }
     }
 
@@ -502,11 +552,25 @@ impl Engine for DiskEngine {
     }
 
     fn maintain(&self) -> Result<bool> {
+        self.cache.revive(&self.budget, self.log.view.load().covered_from > 0);
         Ok(self.cover_more()? || self.compact_if_worthwhile()?)
     }
 
     fn check(&self, progress: ProgressFn<'_>) -> Result<CheckReport> {
         self.check_log(progress)
+    }
+
+    fn verify_history(&self, from: Option<NotedHead>, progress: ProgressFn<'_>) -> Result<HistoryReport> {
+        self.prove_history(from, progress)
+    }
+
+    fn backup(
+        &self,
+        to: &Path,
+        options: &BackupOptions<'_>,
+        progress: ProgressFn<'_>,
+    ) -> Result<BackupReport> {
+        self.backup_to_directory(to, options, progress)
     }
 
     fn close(&self) -> Result<()> {
@@ -516,6 +580,7 @@ impl Engine for DiskEngine {
         let mut writer = self.writer.lock();
         let closed = if self.poisoned.lock().is_some() { Ok(()) } else { self.close_log(&mut writer) };
         self.closed.store(true, Ordering::Release);
+        self.waiting.wake();
         *self.lock.lock() = None;
         closed
     }

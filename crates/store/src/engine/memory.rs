@@ -1,13 +1,19 @@
 //! A store in memory: the same promises but durability, and the model that other engines are held to.
 
+mod history;
+
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
 
 use parking_lot::RwLock;
 use statlas_core::{Address, AddressPrefix, BlobId, Coordinates};
 
+use self::history::History;
 use crate::batch::{Batch, Operation, RecordKey, collection_range};
+use crate::change::Changes;
 use crate::columns::{Bit, GrowingRows, Near, RowId, RowPlace, Rows, count, find, near};
+use crate::engine::waiting::Waiting;
 use crate::engine::{
     CheckReport, Commit, Durability, Engine, Neighbour, Page, ProgressFn, Record, Stats, StoredBlob,
     StoredEntity,
@@ -20,6 +26,7 @@ use crate::query::{Filter, Query};
 pub(crate) struct MemoryEngine {
     /// `None` once it is closed.
     held: RwLock<Option<Held>>,
+    waiting: Waiting,
 }
 
 struct Held {
@@ -33,6 +40,7 @@ struct Held {
     rows: GrowingRows,
     blobs: HashMap<BlobId, StoredBlob>,
     records: BTreeMap<RecordKey, (Vec<u8>, u64)>,
+    history: History,
 }
 
 /// The rows of an id that are not removed.
@@ -52,8 +60,9 @@ impl MemoryEngine {
             rows: GrowingRows::new(),
             blobs: HashMap::new(),
             records: BTreeMap::new(),
+            history: History::default(),
         };
-        Self { held: RwLock::new(Some(held)) }
+        Self { held: RwLock::new(Some(held)), waiting: Waiting::default() }
     }
 
     fn with<T>(&self, read: impl FnOnce(&Held) -> Result<T>) -> Result<T> {
@@ -208,9 +217,13 @@ impl Engine for MemoryEngine {
         let (plan, _) = judge(held, &Overlay::default(), &batch, held.revision + 1)?;
         if plan.changes.contains(&true) {
             held.revision += 1;
+            held.history.add(held.revision, batch.operations(), &plan.changes);
             held.apply(batch, &plan.changes)?;
         }
-        Ok(Commit { revision: held.revision, ..plan.commit })
+        let revision = held.revision;
+        drop(guard);
+        self.waiting.wake();
+        Ok(Commit { revision, ..plan.commit })
     }
 
     fn sync(&self) -> Result<()> {
@@ -287,6 +300,16 @@ impl Engine for MemoryEngine {
         })
     }
 
+    fn changes(&self, after: u64, limit: usize) -> Result<Changes> {
+        self.with(|held| held.history.changes(after, held.revision, limit))
+    }
+
+    fn wait_for_change(&self, after: u64, at_most: Duration) -> Result<u64> {
+        let newest = || self.with(|held| Ok(held.revision));
+        let look = || Some(newest()).filter(|newest| newest.as_ref().map_or(true, |newest| *newest > after));
+        self.waiting.wait(at_most, look).unwrap_or_else(newest)
+    }
+
     fn stats(&self) -> Stats {
         let guard = self.held.read();
         let Some(held) = guard.as_ref() else { return Stats { engine: "memory", ..Stats::default() } };
@@ -321,6 +344,7 @@ impl Engine for MemoryEngine {
 
     fn close(&self) -> Result<()> {
         *self.held.write() = None;
+        self.waiting.wake();
         Ok(())
     }
 }

@@ -69,14 +69,14 @@ impl ManifestWriter {
 
 /// A chunk of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Chunk {
+pub(crate) struct Chunk {
     pub(super) id: BlobId,
     /// Where in the file it ends; it begins where the one before it ends.
     pub(super) end: u64,
 }
 
 /// Reads a manifest; `file` is its name, for messages.
-pub(super) fn parse(file: &BlobId, bytes: &[u8]) -> Result<Vec<Chunk>> {
+pub(crate) fn parse(file: &BlobId, bytes: &[u8]) -> Result<Vec<Chunk>> {
     let corrupt = |what: String| Error::new(ErrorKind::Corrupt, format!("file {file}: manifest: {what}"));
     let Some((header, entries)) = bytes.split_at_checked(HEADER_BYTES) else {
         return Err(corrupt(format!("found {} bytes; expected at least {HEADER_BYTES}", bytes.len())));

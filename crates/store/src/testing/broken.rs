@@ -3,11 +3,13 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use statlas_core::{Address, AddressPrefix, BlobId, Coordinates, Entity};
 
 use super::{CONFORMANCE, Check, PERSISTENCE};
 use crate::batch::{Batch, BlobForm, Expected, Operation, RecordKey};
+use crate::change::{Change, ChangeKind, Changes};
 use crate::engine::memory::MemoryEngine;
 use crate::engine::{
     CheckReport, Commit, Durability, Engine, Neighbour, Page, ProgressFn, Record, Stats, StoredBlob,
@@ -47,6 +49,8 @@ enum Fault {
     ForgetsRowsBehind65536,
     NearForgetsWhatToLeaveOut,
     ReportsDamage,
+    MakesChangesUp,
+    NeverWaits,
     NeverCloses,
 }
 
@@ -181,7 +185,7 @@ impl Engine for Broken {
                 commit += self.inner.commit(one, durability)?;
                 std::thread::yield_now();
                 // So that other threads have time to see it.
-                std::thread::sleep(std::time::Duration::from_micros(300));
+                std::thread::sleep(Duration::from_micros(300));
             }
             return Ok(commit);
         }
@@ -288,6 +292,20 @@ impl Engine for Broken {
         Ok(self.list(self.inner.records(collection, after, self.limit(limit))?))
     }
 
+    fn changes(&self, after: u64, limit: usize) -> Result<Changes> {
+        let after = if self.has(Fault::IgnoresCursor) { 0 } else { after };
+        let Changes { changes, revision } = self.inner.changes(after, self.limit(limit))?;
+        let mut changes = self.list(changes);
+        if changes.is_empty() && self.has(Fault::MakesChangesUp) {
+            changes.push(Change { revision, ordinal: 0, kind: ChangeKind::BlobPut(BlobId([0; 32])) });
+        }
+        Ok(Changes { changes, revision })
+    }
+
+    fn wait_for_change(&self, after: u64, at_most: Duration) -> Result<u64> {
+        if self.has(Fault::NeverWaits) { Ok(after) } else { self.inner.wait_for_change(after, at_most) }
+    }
+
     fn stats(&self) -> Stats {
         let stats = self.inner.stats();
         if self.has(Fault::CountsNothing) {
@@ -311,7 +329,7 @@ impl Engine for Broken {
 }
 
 /// For each check a fault that it must notice.
-const NOTICED: [(&str, Fault); 59] = [
+const NOTICED: [(&str, Fault); 67] = [
     ("an_entity_comes_back_as_it_was_put", Fault::LosesAttachments),
     ("an_absent_entity_is_none", Fault::LooksAtEightBytesOfAnAddress),
     ("what_is_attached_to_an_entity_comes_back", Fault::LosesAttachments),
@@ -370,6 +388,14 @@ const NOTICED: [(&str, Fault); 59] = [
     ("concurrent_increments_of_a_record_lose_none", Fault::IgnoresExpectations),
     ("an_entity_that_many_put_at_once_is_new_once", Fault::CountsNothing),
     ("batches_of_many_threads_are_all_there", Fault::StoresEachOperationByItself),
+    ("every_change_is_reported_once_in_order_with_its_revision", Fault::ReversesLists),
+    ("changes_come_in_pages_of_whole_revisions", Fault::IgnoresLimitsOfLists),
+    ("watching_goes_on_where_it_was_left", Fault::IgnoresCursor),
+    ("a_batch_that_changes_nothing_makes_no_change", Fault::MakesChangesUp),
+    ("a_revision_of_the_future_is_refused", Fault::IgnoresCursor),
+    ("waiting_ends_when_something_changes", Fault::NeverWaits),
+    ("closing_wakes_those_who_wait", Fault::NeverWaits),
+    ("watchers_see_every_batch_of_many_writers_whole", Fault::StoresEachOperationByItself),
     ("after_close_every_call_says_so", Fault::NeverCloses),
 ];
 

@@ -8,6 +8,7 @@ use crate::store::Store;
 
 pub(super) mod batches;
 pub(super) mod blobs;
+pub(super) mod changes;
 pub(super) mod closing;
 pub(super) mod entities;
 pub(super) mod nearness;

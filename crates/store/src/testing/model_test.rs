@@ -79,11 +79,17 @@ pub fn model_test(place: &dyn Fn() -> Place, options: &ModelOptions) {
 enum Step {
     Commit(Vec<Change>, Durability),
     Ask(Question),
-    Reopen { close: bool },
+    Reopen {
+        close: bool,
+    },
     /// Takes the space of garbage back, where this percentage of a file or more is garbage.
-    Compact { percent: u8 },
+    Compact {
+        percent: u8,
+    },
     /// Lets an engine with a budget have as little memory as it can work with, or plenty.
-    Memory { scarce: bool },
+    Memory {
+        scarce: bool,
+    },
     Maintain,
 }
 
@@ -246,7 +252,8 @@ impl Run {
             }
             Step::Reopen { .. } => {}
             Step::Compact { percent } => {
-                let options = CompactOptions { garbage_part: f64::from(*percent) / 100.0, bytes_per_second: 0 };
+                let options =
+                    CompactOptions { garbage_part: f64::from(*percent) / 100.0, bytes_per_second: 0 };
                 self.twin.engine().compact(&options, &mut |_, _| {})?;
                 self.twin.compare_all()?;
             }

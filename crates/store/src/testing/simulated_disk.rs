@@ -181,7 +181,8 @@ impl SimulatedDisk {
         moments.unwrap_or_default().into_iter().map(Moment).collect()
     }
 
-    /// Makes a call of this process, if nothing strikes it: what strikes it is the first error, or told.
+    /// Makes a call of this process. One that is struck changes nothing and fails, unless the fault is about
+    /// what is changed: then the work is told.
     fn call<T>(
         &self,
         name: &str,
@@ -192,20 +193,8 @@ impl SimulatedDisk {
         if shared.life != self.life {
             return Err(io::Error::other("the process was killed"));
         }
-        let fault = shared.calls.count(name, operation);
-        let told = matches!(
-            fault,
-            None | Some(
-                Fault::Half
-                    | Fault::HalfThenNoSpace
-                    | Fault::SyncLost
-                    | Fault::SyncKept
-                    | Fault::SyncAgain
-                    | Fault::Lie
-            )
-        );
-        let done = match fault {
-            Some(fault) if !told => Err(fault.error()),
+        let done = match shared.calls.count(name, operation) {
+            Some(fault) if !fault.is_partial() => Err(fault.error()),
             fault => work(&mut shared.state, fault),
         };
         if let Some(moments) = &mut shared.moments

@@ -1,9 +1,14 @@
 //! The store's integration tests, in one binary.
 
+mod aged;
+mod backup;
 mod conformance;
 mod damage;
 mod durability;
 mod faults;
 mod files;
+mod history;
 mod model;
 mod places;
+mod repair;
+mod watch;

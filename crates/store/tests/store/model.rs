@@ -2,9 +2,7 @@
 
 use statlas_store::testing::{ModelOptions, model_test};
 
-use crate::places::{
-    disk, disk_that_loses_sidecars, disk_with_many_segments, disk_without_history, memory,
-};
+use crate::places::{disk, disk_that_loses_sidecars, disk_with_many_segments, disk_without_history, memory};
 
 #[test]
 fn the_memory_engine_agrees_with_the_model() {
@@ -28,5 +26,8 @@ fn the_disk_engine_agrees_with_the_model_while_it_forgets_history() {
 
 #[test]
 fn the_disk_engine_agrees_with_the_model_while_it_loses_sidecars() {
-    model_test(&disk_that_loses_sidecars, &ModelOptions { reopens: true, ..ModelOptions::from_environment() });
+    model_test(
+        &disk_that_loses_sidecars,
+        &ModelOptions { reopens: true, ..ModelOptions::from_environment() },
+    );
 }

@@ -157,6 +157,11 @@ impl Active {
         self.removed = places.into_iter().collect();
     }
 
+    /// Where some batches begin, ascending.
+    pub(super) fn marks(&self) -> &[Mark] {
+        &self.marks
+    }
+
     pub(super) fn first_revision(&self) -> u64 {
         self.first_revision
     }

@@ -1,4 +1,8 @@
 //! Reads and verifies everything in the log, beside whatever else the store does.
+//!
+//! A batch that was compacted so far that its hash can't be computed says so itself; the chain is taken from it
+//! then and not compared. A complete segment that is found damaged loses the file of its sidecar, so that from
+//! the next opening on the segment is read, its damage reported, and answers that may lack something say so.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -6,19 +10,20 @@ use std::sync::atomic::Ordering;
 
 use statlas_core::{Address, BlobId};
 
-use super::DiskEngine;
-use super::format::{Kind, Location, SEGMENT_HEADER_BYTES};
-
+use super::format::{CommitPayload, Kind, Location, SEGMENT_HEADER_BYTES, SegmentId, StoreHeader};
 use super::log::{LogFile, Reader};
 use super::recovery::{describe, kept_batches};
-use super::scan::{Change, Depth, ScannedSegment, next_chain, scan_in_order};
+use super::scan::{Change, Depth, ScannedBatch, ScannedSegment, next_chain, scan_in_order};
 use super::sidecar::TableId;
+use super::view::View;
+use super::{DiskEngine, HEADER_NAME};
 use crate::engine::{CheckReport, Durability, ProgressFn};
 use crate::error::Result;
 use crate::index::key_of;
 
 impl DiskEngine {
-    pub(super) fn check_log(&self, progress: ProgressFn<'_>) -> Result<CheckReport> {
+    /// What stands in the log now, handed to the operating system.
+    pub(super) fn extent(&self) -> Result<Extent> {
         self.check_open()?;
         let end = {
             let mut writer = self.writer.lock();
@@ -31,17 +36,56 @@ impl DiskEngine {
         // is read.
         let view = self.log.view.load_full();
         let extent = |log: &LogFile| if log.id == end.segment() { end.offset() } else { log.written() };
-        let segments: Vec<_> = view
+        let segments = view
             .segments
             .iter()
             .filter(|segment| segment.log.id <= end.segment())
             .map(|segment| (Arc::clone(&segment.log), extent(&segment.log)))
             .collect();
+        Ok(Extent { view, segments, end })
+    }
+
+    /// Takes the file of the sidecar of a damaged segment away: the next opening then reads the segment, and
+    /// knows what is damaged. It can be made again, so nothing is lost by that.
+    pub(super) fn forget_sidecar(&self, view: &View, id: SegmentId) {
+        if view.sealed(id).is_some() {
+            // One that was damaged before has none.
+            drop(self.storage.remove(&id.sidecar_name()));
+        }
+    }
+
+    /// What is wrong with the file STATLAS, which nobody reads again while the store is open.
+    fn header_damage(&self) -> Option<String> {
+        let place = self.path.display().to_string();
+        let read = self
+            .storage
+            .read(HEADER_NAME)
+            .map_err(|error| format!("the file STATLAS can't be read: {error}"));
+        let decoded =
+            read.and_then(|bytes| StoreHeader::decode(&bytes, &place).map_err(|error| error.to_string()));
+        match decoded {
+            Ok(header) if header.store_id == self.store_id => None,
+            Ok(_) => Some("the file STATLAS belongs to another store".to_owned()),
+            Err(reason) => Some(reason),
+        }
+    }
+
+    pub(super) fn check_log(&self, progress: ProgressFn<'_>) -> Result<CheckReport> {
+        let Extent { view, segments, end } = self.extent()?;
         let total = segments.iter().map(|(_, bytes)| bytes).sum();
         let report = CheckReport::default();
-        let mut check =
-            Check { engine: self, reader: self.log.reader(&view), chain: None, report, next_number: 1, unindexed: HashMap::new() };
+        let mut check = Check {
+            engine: self,
+            reader: self.log.reader(&view),
+            chain: None,
+            revision: 0,
+            forgotten: 0,
+            report,
+            next_number: 1,
+            unindexed: HashMap::new(),
+        };
         check.report.damage.extend(kept_batches(&*self.storage));
+        check.report.damage.extend(self.header_damage());
         scan_in_order(&segments, Depth::Hashes, |scanned| {
             check.segment(scanned)?;
             progress(check.report.bytes, total);
@@ -56,11 +100,22 @@ impl DiskEngine {
         }
         for segment in &view.segments {
             let sealed = segment.sealed.iter();
-            check.report.damage.extend(sealed.flat_map(|sealed| sealed.sidecar.verify(Location::offset_of_place)));
+            check
+                .report
+                .damage
+                .extend(sealed.flat_map(|sealed| sealed.sidecar.verify(Location::offset_of_place)));
         }
         check.report.chain_head = super::hex(&check.chain.unwrap_or_default());
         Ok(check.report)
     }
+}
+
+/// What stands in the log at one moment.
+pub(super) struct Extent {
+    pub(super) view: Arc<View>,
+    /// The segments, and how many bytes of each are to be read.
+    pub(super) segments: Vec<(Arc<LogFile>, u64)>,
+    pub(super) end: Location,
 }
 
 struct Check<'a> {
@@ -68,6 +123,10 @@ struct Check<'a> {
     reader: Reader<'a>,
     /// The head of the chain so far; `None` at the start and behind damage.
     chain: Option<[u8; 32]>,
+    /// The revision of the batch before.
+    revision: u64,
+    /// The newest revision of which the segment lacks something.
+    forgotten: u64,
     report: CheckReport,
     next_number: u32,
     /// Entities and blobs that the index does not lead to; removed ones leave when their tombstone is read.
@@ -79,11 +138,13 @@ impl Check<'_> {
         let id = scanned.id;
         let (first, last) = self.reader.view.range(id);
         let damage = &mut self.report.damage;
+        self.forgotten = u64::MAX;
         damage.extend((self.next_number..first).map(|missing| format!("segment {missing} is missing")));
         if self.next_number < first {
             self.chain = None;
         }
         self.next_number = last + 1;
+        let damage_before = damage.len();
         self.report.bytes += scanned.bytes;
         match scanned.header {
             Err(reason) => damage.push(format!("{id} offset 0: {reason}")),
@@ -97,6 +158,7 @@ impl Check<'_> {
                     ));
                 }
                 self.chain = Some(header.chain);
+                self.forgotten = header.forgotten;
             }
         }
         damage.extend(scanned.damage.iter().map(describe));
@@ -105,24 +167,23 @@ impl Check<'_> {
             let place = Location::new(id, end);
             damage.push(format!("{place}: {} bytes behind the last batch are damaged", scanned.bytes - end));
         }
-        scanned.batches.into_iter().try_for_each(|batch| self.batch(batch))
+        let is_cut = scanned.bytes > end;
+        scanned.batches.into_iter().try_for_each(|batch| self.batch(batch))?;
+        if is_cut {
+            self.chain = None;
+        }
+        if self.report.damage.len() > damage_before {
+            self.engine.forget_sidecar(self.reader.view, id);
+        }
+        Ok(())
     }
 
-    fn batch(&mut self, batch: super::scan::ScannedBatch) -> Result<()> {
+    fn batch(&mut self, batch: ScannedBatch) -> Result<()> {
         let revision = batch.commit.revision;
         if batch.is_damaged {
             self.report.damage.push(format!("{}: the batch of revision {revision} is damaged", batch.start));
         }
-        if batch.kind == Kind::Commit {
-            self.report.commits += 1;
-            if let (Some(chain), Some(digest)) = (self.chain, batch.digest)
-                && next_chain(&chain, revision, &digest) != batch.commit.chain
-            {
-                let place = batch.start;
-                self.report.damage.push(format!("{place}: the hash chain is broken at revision {revision}"));
-            }
-        }
-        self.chain = Some(batch.commit.chain);
+        self.link(&batch);
         for placed in &batch.changes {
             match &placed.change {
                 Change::Entity { address, .. } => {
@@ -141,6 +202,33 @@ impl Check<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Compares the head of the chain that a frame names with what it must be, where that is known.
+    fn link(&mut self, batch: &ScannedBatch) {
+        let CommitPayload { revision, chain, .. } = batch.commit;
+        let is_broken = match batch.kind {
+            Kind::Commit => {
+                self.report.commits += 1;
+                let next =
+                    self.chain.zip(batch.digest).map(|(chain, digest)| next_chain(&chain, revision, &digest));
+                next.is_some_and(|next| next != chain)
+            }
+            // Its hash can't be computed, and its segment knows that.
+            Kind::Reduced => {
+                self.report.commits += 1;
+                revision > self.forgotten
+            }
+            // It ends the log or the segment, and names the batch before, unless nothing is left of that.
+            _ if batch.is_damaged || (revision > self.revision && revision <= self.forgotten) => false,
+            _ => self.chain.is_some_and(|before| before != chain),
+        };
+        if is_broken {
+            let place = batch.start;
+            self.report.damage.push(format!("{place}: the hash chain is broken at revision {revision}"));
+        }
+        self.chain = Some(chain);
+        self.revision = revision;
     }
 
     /// What stands in the log and is not removed later must be found through an index or a sidecar.

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use super::DiskEngine;
 use super::active::Active;
@@ -14,11 +15,16 @@ use super::indexes::Indexes;
 use super::sidecar::TableId;
 use super::view::{Sealed, View, is_head, row_place};
 use crate::batch::{Batch, Operation};
-use crate::budget::MemoryUse;
+use crate::budget::{MemoryUse, Reservation};
 use crate::error::{Error, ErrorKind, Result};
 
 /// The segment that is written is sealed early when it holds this part of the budget.
 const ACTIVE_PART: u64 = 4;
+/// What an operation takes on its way into the log beside its bytes: a frame's header and key, its row before
+/// it has a place, and the judgement.
+const OPERATION_BYTES: u64 = 320;
+/// How long to wait for other batches before looking again.
+const WAIT: Duration = Duration::from_millis(50);
 /// What an entry of the index takes while and after it is built, at most.
 const ENTRY_BYTES: u64 = 32;
 /// Indexes are not brought in again if less than this part of the budget would be left.
@@ -51,7 +57,7 @@ impl DiskEngine {
             reservation.resize(indexes.bytes());
             has_room
         };
-        if has_room(&self.log.view.load()) {
+        if has_room(&self.log.view.load()) || (self.cache.let_go() && has_room(&self.log.view.load())) {
             return Ok(());
         }
         self.cover_less()?;
@@ -59,6 +65,44 @@ impl DiskEngine {
             return Ok(());
         }
         Err(self.no_memory("the index of a batch", (entities + blobs) as u64 * ENTRY_BYTES))
+    }
+
+    /// Reserves what a batch takes on its way into the log; waits for other batches if it must.
+    pub(super) fn reserve_for(&self, batch: &Batch) -> Result<Reservation> {
+        let bytes = batch.bytes() as u64 + batch.len() as u64 * OPERATION_BYTES;
+        loop {
+            if let Some(reservation) = self.budget.reserve(MemoryUse::Writes, bytes) {
+                return Ok(reservation);
+            }
+            if self.let_go()? {
+                continue;
+            }
+            if self.budget.held(MemoryUse::Writes) == 0 {
+                return Err(self.no_memory("a batch", bytes));
+            }
+            self.budget.wait(WAIT);
+        }
+    }
+
+    /// Lets go of memory that only makes things faster; whether there was any.
+    fn let_go(&self) -> Result<bool> {
+        if self.cache.let_go() {
+            return Ok(true);
+        }
+        let _writer = self.writer.lock();
+        self.check_usable()?;
+        let view = self.log.view.load();
+        let covers_more = view.covered_from + 1 < view.segments.len();
+        if covers_more {
+            self.cover_less()?;
+        }
+        Ok(covers_more)
+    }
+
+    /// Makes a reservation of memory fail that comes after `count` more, once.
+    #[cfg(all(test, feature = "testing"))]
+    pub(crate) fn refuse_memory_after(&self, count: u32) {
+        self.budget.refuse_after(count);
     }
 
     /// The error that there is no memory left for something.
@@ -84,6 +128,7 @@ impl DiskEngine {
         self.load_filters(&next);
         self.index_memory.lock().resize(next.indexes.bytes());
         self.log.view.store(Arc::new(next));
+        self.cache.adapt(&self.budget, covered_from > 0);
         Ok(())
     }
 
@@ -134,6 +179,7 @@ impl DiskEngine {
         self.index_memory.lock().resize(indexes.bytes());
         let next = current.with_indexes(Arc::new(indexes), plan.from);
         self.log.view.store(Arc::new(next));
+        self.cache.adapt(&self.budget, plan.from > 0);
         Ok(true)
     }
 
@@ -237,5 +283,62 @@ impl Active {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(all(test, feature = "testing"))]
+mod tests {
+    use crate::batch::Batch;
+    use crate::engine::disk::DiskEngine;
+    use crate::engine::{Durability, Engine};
+    use crate::error::ErrorKind;
+    use crate::store::Options;
+    use crate::testing::crowd;
+
+    /// Puts entities in batches; of those that are refused nothing may be there, and they must be taken the
+    /// second time. Returns how many were.
+    fn put_all(engine: &DiskEngine, seed: u64) -> u32 {
+        let mut refused = 0;
+        for entities in crowd(seed, 120).chunks(10) {
+            let batch = || {
+                let mut batch = Batch::new();
+                for entity in entities {
+                    batch.put_entity(entity.clone());
+                }
+                batch
+            };
+            let revision = engine.stats().revision;
+            if let Err(error) = engine.commit(batch(), Durability::Written) {
+                assert_eq!(error.kind(), ErrorKind::NoMemory, "{error}");
+                refused += 1;
+                assert_eq!(engine.stats().revision, revision);
+                engine.commit(batch(), Durability::Written).expect("there is memory the second time");
+            }
+            for entity in entities {
+                assert!(engine.entity(&entity.address()).expect("it is sound").is_some());
+            }
+        }
+        refused
+    }
+
+    #[test]
+    fn a_reservation_that_is_refused_refuses_a_batch_and_nothing_else() {
+        let mut refused = 0;
+        for count in 0..60 {
+            let folder = tempfile::tempdir().expect("a temporary folder can be made");
+            let options = Options { segment_bytes: 8192, ..Options::default() };
+            let path = folder.path().join("store");
+            let engine = DiskEngine::open(&path, &options).expect("it opens");
+            engine.refuse_memory_after(count);
+            refused += put_all(&engine, u64::from(count));
+            drop(engine);
+            let engine = DiskEngine::open(&path, &options).expect("it opens");
+            assert_eq!(engine.stats().entities, 120);
+            engine.refuse_memory_after(count % 5);
+            drop(engine.cover_more());
+            let report = engine.check(&mut |_, _| {}).expect("it can be checked");
+            assert_eq!(report.damage, Vec::<String>::new());
+        }
+        assert!(refused > 0, "no batch was refused: the test itself is at fault");
     }
 }

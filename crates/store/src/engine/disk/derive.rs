@@ -1,7 +1,8 @@
-//! What became of the entities of a compacted segment whose sidecar is gone.
+//! What became of the entities of a compacted or damaged segment whose sidecar is gone.
 //!
 //! Later segments noted what they did to the files that were compacted, not to the one that took their place;
-//! only its sidecar knew that. So it is found out again, from what is stored.
+//! only its sidecar knew that. And they noted rows by their numbers, which are others if a frame is damaged. So
+//! it is found out again, from what is stored.
 
 use std::collections::HashMap;
 
@@ -12,15 +13,10 @@ use super::lookup::{entity_at, versions_of};
 use super::sidecar::RemovalKind;
 use super::view::{Segment, row_place};
 use crate::columns::{Bit, ColumnId, Rows};
-use crate::error::Result;
+use crate::error::{ErrorKind, Result};
 
-/// Sets the bits of the rows of one of the segments, all of which but the active one are complete.
-pub(super) fn derive_state(
-    reader: &Reader<'_>,
-    segments: &[Segment],
-    active: &Active,
-    id: SegmentId,
-) -> Result<()> {
+/// Marks the removed rows of one of the segments, all of which are complete.
+pub(super) fn derive_removed(reader: &Reader<'_>, segments: &[Segment], id: SegmentId) -> Result<()> {
     let Some(at) = segments.iter().position(|segment| segment.log.id == id) else { return Ok(()) };
     let Some(sealed) = &segments[at].sealed else { return Ok(()) };
     let removed = removed_since(&segments[at..])?;
@@ -34,10 +30,29 @@ pub(super) fn derive_state(
             sealed.remove(location.place());
         }
     }
+    Ok(())
+}
+
+/// Marks the superseded rows of one of the segments, all of which but the active one are complete. Which rows
+/// are removed is known of all of them.
+pub(super) fn derive_superseded(
+    reader: &Reader<'_>,
+    segments: &[Segment],
+    active: &Active,
+    id: SegmentId,
+) -> Result<()> {
+    let Some(sealed) = segments.iter().find(|segment| segment.log.id == id) else { return Ok(()) };
+    let Some(sealed) = &sealed.sealed else { return Ok(()) };
+    let (sidecar, bits) = (&sealed.sidecar, sealed.sidecar.bits());
     for row in (0..sidecar.len()).filter(|row| !bits.get(*row, Bit::Removed)) {
         let location = super::format::Location::at(id, row_place(sidecar, row)?);
         let entity = entity_at(reader, location)?;
-        let newest = versions_of(reader, active, &entity.head()?.id)?.pop();
+        let newest = match versions_of(reader, active, &entity.head()?.id) {
+            Ok(mut versions) => versions.pop(),
+            // Another version is damaged, which whoever reads it is told.
+            Err(error) if error.kind() == ErrorKind::Corrupt => continue,
+            Err(error) => return Err(error),
+        };
         bits.set(row, Bit::Superseded, newest.is_some_and(|newest| newest.location != location));
     }
     Ok(())

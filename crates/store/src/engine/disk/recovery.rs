@@ -9,7 +9,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::active::Active;
-use super::derive::derive_state;
+use super::derive::{derive_removed, derive_superseded};
 use super::files::{FoundFile, find_files};
 use super::format::{Kind, Location, SEGMENT_HEADER_BYTES, SegmentHeader, SegmentId};
 use super::indexes::Indexes;
@@ -98,8 +98,10 @@ struct Recovery<'a> {
     last: Option<(Arc<LogFile>, u64)>,
     damage: Vec<String>,
     is_lossy: bool,
-    /// Compacted segments without a sidecar.
+    /// Compacted or damaged segments without a sidecar.
     underived: Vec<SegmentId>,
+    /// Damaged segments: they have other rows than when later segments noted what they did to them.
+    shifted: Vec<SegmentId>,
 }
 
 impl<'a> Recovery<'a> {
@@ -119,6 +121,7 @@ impl<'a> Recovery<'a> {
             damage: kept_batches(storage),
             is_lossy: false,
             underived: Vec::new(),
+            shifted: Vec::new(),
         }
     }
 
@@ -136,11 +139,21 @@ impl<'a> Recovery<'a> {
     /// Takes over a complete segment from its sidecar.
     fn take_over(&mut self, found: FoundFile, sidecar: Sidecar) -> Result<()> {
         self.number(&found.log);
-        let summary = *sidecar.summary();
+        let (summary, forgotten) = (*sidecar.summary(), found.log.forgotten);
         let segment = Segment { log: found.log, sealed: Some(Arc::new(Sealed::new(sidecar))) };
-        Takeover { segments: &self.segments, inner: &mut self.tables.inner.write() }.take(&segment)?;
+        let mut inner = self.tables.inner.write();
+        let (segments, shifted) = (&self.segments, &self.shifted);
+        Takeover { segments, shifted, inner: &mut inner }.take(&segment)?;
+        if let Some(sealed) = &segment.sealed {
+            // A later segment that is read may remove what this one holds. The true count is taken at the end.
+            inner.entities_live += sealed.entities_live();
+            inner.blobs_live += sealed.blobs_live();
+            inner.ids_live += sealed.heads();
+        }
+        drop(inner);
         self.segments.push(segment);
-        self.revision = self.revision.max(summary.last_revision);
+        // Of the last batches of a compacted segment nothing may be left, but their numbers were given.
+        self.revision = self.revision.max(summary.last_revision).max(forgotten);
         self.chain = summary.chain;
         // Only a segment that was ended in order gets a sidecar.
         self.continued = true;
@@ -179,9 +192,13 @@ impl<'a> Recovery<'a> {
             self.last = Some((log, end));
             return Ok(());
         }
-        let is_whole = self.damage.len() == damage_before && !log.id.is_compacted();
-        if log.id.is_compacted() {
+        let is_damaged = self.damage.len() > damage_before;
+        let is_whole = !is_damaged && !log.id.is_compacted();
+        if !is_whole {
             self.underived.push(log.id);
+        }
+        if is_damaged {
+            self.shifted.push(log.id);
         }
         let sidecar = self.make_sidecar(&log, bytes, is_whole)?;
         self.segments.push(Segment { log, sealed: Some(Arc::new(Sealed::new(sidecar))) });
@@ -192,8 +209,13 @@ impl<'a> Recovery<'a> {
     fn derive_states(&mut self) -> Result<()> {
         let view = self.log.view.load_full();
         let inner = self.tables.inner.read();
+        let reader = self.log.reader(&view);
+        for id in &self.underived {
+            derive_removed(&reader, &self.segments, *id)?;
+        }
+        // Only now it is known which versions are left.
         for id in self.underived.drain(..) {
-            derive_state(&self.log.reader(&view), &self.segments, &inner.active, id)?;
+            derive_superseded(&reader, &self.segments, &inner.active, id)?;
         }
         Ok(())
     }

@@ -161,7 +161,7 @@ impl<'a> Window<'a> {
     }
 
     /// Where the next whole frame begins behind damaged bytes. The frame's own length is tried first.
-    fn next_frame(&mut self, damaged: u64) -> io::Result<Option<u64>> {
+    pub(super) fn next_frame(&mut self, damaged: u64) -> io::Result<Option<u64>> {
         if let Some(header) = self.header(damaged)? {
             let claimed = damaged + header.frame_bytes() as u64;
             if claimed < self.total && self.frame(claimed)?.is_ok() {
@@ -360,7 +360,7 @@ impl Scanner {
     }
 }
 
-fn seems(frame: &Frame<'_>) -> Option<Seems> {
+pub(super) fn seems(frame: &Frame<'_>) -> Option<Seems> {
     match frame.header.kind {
         Kind::Entity | Kind::EntityRemoved => Some(Seems::Entity(frame.sha256())),
         Kind::Blob | Kind::BlobRemoved => Some(Seems::Blob(frame.sha256())),

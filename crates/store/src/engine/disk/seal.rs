@@ -79,8 +79,11 @@ pub(super) fn open_sidecar(
     let open = || {
         let file = storage.open(&name, false)?;
         let bytes = file.len()?;
-        // A mapping of nothing is refused by the system.
-        file.map(usize::try_from(bytes.max(1)).unwrap_or(usize::MAX))
+        // A crash may leave it empty; nothing can't be mapped, and behind its end no byte may be read.
+        if bytes == 0 {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
+        file.map(usize::try_from(bytes).unwrap_or(usize::MAX))
     };
     let map = open().map_err(|error| error.to_string())?;
     Sidecar::open(SidecarMemory::Mapped(map), name, identity)

@@ -35,5 +35,7 @@ pub(super) use self::contents::{
 };
 #[cfg(any(test, feature = "testing"))]
 pub(crate) use self::exercise::exercise;
-pub(super) use self::memory::{AlignedBytes, SidecarMemory};
+#[cfg(test)]
+pub(super) use self::memory::AlignedBytes;
+pub(super) use self::memory::SidecarMemory;
 pub(super) use self::reader::Sidecar;

@@ -38,6 +38,11 @@ pub(crate) trait Storage: Send + Sync {
         self.rename(&temporary, name)
     }
 
+    /// Opens a file that is there, only to read it: it may lie where nothing can be written.
+    fn open_to_read(&self, name: &str) -> io::Result<Box<dyn StorageFile>> {
+        self.open(name, false)
+    }
+
     /// A whole small file.
     fn read(&self, name: &str) -> io::Result<Vec<u8>> {
         let file = self.open(name, false)?;
@@ -101,6 +106,7 @@ pub(crate) trait Mapping: Send + Sync {
 }
 
 /// A directory of the file system.
+#[derive(Clone)]
 pub(crate) struct Directory(PathBuf);
 
 impl Directory {
@@ -118,6 +124,10 @@ impl Storage for Directory {
             .truncate(false)
             .open(self.0.join(name))?;
         Ok(Box::new(OpenFile(file)))
+    }
+
+    fn open_to_read(&self, name: &str) -> io::Result<Box<dyn StorageFile>> {
+        Ok(Box::new(OpenFile(File::open(self.0.join(name))?)))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use super::format::{Location, SegmentId};
-use super::sidecar::{RecordEntry, TableId};
+use super::sidecar::{EffectKind, RecordEntry, TableId};
 use super::tables::{Inner, RecordPlace, apply_effect};
 use super::view::{Sealed, Segment};
 use crate::columns::{Bit, Rows};
@@ -14,6 +14,8 @@ use crate::index::key_of;
 pub(super) struct Takeover<'a> {
     /// The complete segments before it.
     pub(super) segments: &'a [Segment],
+    /// Those of them that have other rows than when their sidecar was made, since frames are damaged.
+    pub(super) shifted: &'a [SegmentId],
     pub(super) inner: &'a mut Inner,
 }
 
@@ -23,6 +25,10 @@ impl Takeover<'_> {
         let Some(sealed) = &segment.sealed else { return Ok(()) };
         for effect in sealed.sidecar.effects()? {
             let Some(target) = self.segment(SegmentId(effect.segment)) else { continue };
+            // What became of those rows is found out from what is stored.
+            if effect.kind != EffectKind::BlobRemoved && self.shifted.contains(&SegmentId(effect.segment)) {
+                continue;
+            }
             // What a compacted segment was made after is in it already.
             if effect.revision > target.sidecar.summary().state_revision {
                 apply_effect(target, effect.kind, effect.target)?;

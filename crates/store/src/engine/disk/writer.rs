@@ -78,6 +78,7 @@ impl DiskEngine {
     pub(super) fn group_commit(&self, batch: Batch, durability: Durability) -> Result<Commit> {
         batch.check()?;
         self.check_usable()?;
+        let _memory = self.reserve_for(&batch)?;
         let request = Arc::new(Request {
             encoded: Mutex::new(Some(EncodedBatch::new(batch))),
             durability,
@@ -297,6 +298,11 @@ impl DiskEngine {
         let batch =
             AppliedBatch { revision: commit.revision, changes: &changes, neighbours, suspects: &suspects };
         let publish = || {
+            for placed in &changes {
+                if let Change::EntityRemoved(address) = &placed.change {
+                    self.cache.forget(address);
+                }
+            }
             self.published.store(end, Ordering::Release);
             self.revision.store(commit.revision, Ordering::Release);
         };
@@ -306,6 +312,7 @@ impl DiskEngine {
             self.poisoned.lock().get_or_insert_with(|| message.clone());
             return Err(Error::new(error.kind(), message));
         }
+        self.waiting.wake();
         Ok(commit)
     }
 

@@ -134,6 +134,14 @@ impl Engine for Broken {
         self.engine().records(collection, after, limit)
     }
 
+    fn changes(&self, after: u64, limit: usize) -> Result<crate::Changes> {
+        self.engine().changes(after, limit)
+    }
+
+    fn wait_for_change(&self, after: u64, at_most: std::time::Duration) -> Result<u64> {
+        self.engine().wait_for_change(after, at_most)
+    }
+
     fn stats(&self) -> Stats {
         self.engine().stats()
     }

@@ -1,5 +1,7 @@
 //! A store that is closed.
 
+use std::time::Duration;
+
 use statlas_core::BlobId;
 
 use super::{Open, Outcome, commit};
@@ -38,6 +40,8 @@ pub(crate) fn after_close_every_call_says_so(open: Open<'_>) -> Outcome {
             ("has_blob", engine.has_blob(&blob).map(drop)),
             ("record", engine.record(&key).map(drop)),
             ("records", engine.records("c", None, 9).map(drop)),
+            ("changes", engine.changes(0, 9).map(drop)),
+            ("wait for a change", engine.wait_for_change(9, Duration::from_millis(1)).map(drop)),
             ("check", engine.check(&mut |_, _| {}).map(drop)),
         ];
         for (what, answer) in answers {

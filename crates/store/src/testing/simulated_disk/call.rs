@@ -104,8 +104,21 @@ pub enum Fault {
 }
 
 impl Fault {
+    /// Whether the call does something, though not what it should.
+    pub(super) fn is_partial(self) -> bool {
+        matches!(
+            self,
+            Self::Half
+                | Self::HalfThenNoSpace
+                | Self::SyncLost
+                | Self::SyncKept
+                | Self::SyncAgain
+                | Self::Lie
+        )
+    }
+
     pub(super) fn error(self) -> io::Error {
-        // The numbers of Linux; the kind is what is looked at.
+        // Error numbers differ between systems; the kind is what is looked at.
         let kind = match self {
             Self::NoSpace | Self::HalfThenNoSpace => io::ErrorKind::StorageFull,
             Self::NoMemory => io::ErrorKind::OutOfMemory,

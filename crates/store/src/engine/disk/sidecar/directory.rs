@@ -146,19 +146,6 @@ impl Directory {
         Ok(())
     }
 
-    /// The section of a chunk, and which chunk of it that is.
-    pub(super) fn section(&self, number: usize) -> (Section, usize) {
-        let mut at = number as u64;
-        for section in Section::ALL {
-            let chunks = self.counts.chunks(section);
-            if at < chunks {
-                return (section, at as usize);
-            }
-            at -= chunks;
-        }
-        (Section::Marks, at as usize)
-    }
-
     /// The number of the chunk `at` of a section.
     #[inline]
     pub(super) fn number(&self, section: Section, at: usize) -> usize {

@@ -63,6 +63,7 @@ impl Sidecar {
     }
 
     /// Which segment it describes.
+    #[cfg(test)]
     pub(crate) fn identity(&self) -> &Identity {
         &self.header.identity
     }

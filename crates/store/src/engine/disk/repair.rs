@@ -1,0 +1,184 @@
+//! Repair: what is whole of a damaged store goes into a fresh one, and what is not is listed.
+//!
+//! The old store is only read, and need not be one that can be opened: any file of the log counts whose
+//! frames can be found, whatever became of its header, of the file STATLAS and of the sidecars. Its batches are
+//! committed to the new store in their order, so that versions keep theirs, what was removed stays removed, and
+//! the new store has a hash chain of its own. A batch that is damaged is saved as far as it goes; an entity that
+//! was damaged and stored again later takes its old place among the versions.
+//!
+//! Nothing comes back silently: where a later change or removal is damaged, what is saved of before is listed
+//! as perhaps out of date. What is left out: revisions are counted anew, and so are those of records.
+
+mod losses;
+mod replay;
+mod source;
+
+use std::path::Path;
+
+use self::losses::Losses;
+use self::replay::Replay;
+use self::source::{Source, find_sources};
+use super::DiskEngine;
+use super::format::{Kind, Location};
+use super::scan::{Change, Depth, ScannedSegment};
+use crate::engine::{Engine, ProgressFn, RepairReport};
+use crate::error::{Error, ErrorKind, Result};
+use crate::store::Options;
+
+/// Salvages what is whole of the store in the directory `from` into a fresh store in the directory `to`, which
+/// must not be there or be empty. `from` stays as it is.
+///
+/// # Errors
+///
+/// [`ErrorKind::Invalid`] if `to` can't take a store, [`ErrorKind::NotAStore`] if `from` holds no log,
+/// [`ErrorKind::Busy`] if another process has `from` open, [`ErrorKind::NewerFormat`] if a newer release wrote
+/// it, and errors of the operating system. Damage is no error here: the report lists it.
+pub fn repair(from: &Path, to: &Path, progress: ProgressFn<'_>) -> Result<RepairReport> {
+    check_target(from, to)?;
+    let mut report = RepairReport::default();
+    let _lock = source::lock(from)?;
+    let mut sources = find_sources(from, &mut report)?;
+    let total = sources.iter().map(|source| source.bytes).sum::<u64>() * 2;
+    let mut done = 0;
+    let mut outlines = Vec::new();
+    for source in sources.drain(..) {
+        let outline = Outline::of(source)?;
+        done += outline.source.bytes;
+        progress(done, total);
+        outlines.push(outline);
+    }
+    outlines.sort_by_key(Outline::order);
+    let mut losses = Losses::default();
+    report_missing(&outlines, &mut losses, &mut report);
+    let options = Options { maintenance: false, ..Options::default() };
+    let engine = DiskEngine::open(to, &options)?;
+    let mut replay = Replay::new(&engine, losses, &outlines)?;
+    let last = outlines.len().saturating_sub(1);
+    for (at, outline) in outlines.iter().enumerate() {
+        report.bytes += outline.source.bytes;
+        report.segments += 1;
+        let scanned = outline.source.scan(Depth::Hashes)?;
+        replay.segment(&outline.source, scanned, at == last)?;
+        done += outline.source.bytes;
+        progress(done, total);
+    }
+    replay.finish(&mut report)?;
+    engine.sync()?;
+    let stats = engine.stats();
+    (report.commits, report.entities, report.blobs) = (stats.revision, stats.entities, stats.blobs);
+    (report.records, report.chain_head) = (stats.records, stats.chain_head);
+    engine.close()?;
+    Ok(report)
+}
+
+/// Whether a store can be made there without touching the old one.
+fn check_target(from: &Path, to: &Path) -> Result<()> {
+    let refused = |what: &str| Err(Error::new(ErrorKind::Invalid, format!("{}: {what}", to.display())));
+    match std::fs::read_dir(to) {
+        Ok(mut entries) => {
+            if entries.next().is_some() {
+                return refused("a repaired store needs a new or empty directory; this one holds files");
+            }
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => {
+            return Err(Error::io(format!("{}: a repaired store can't be made here", to.display()), error));
+        }
+    }
+    let Ok(old) = from.canonicalize() else { return Ok(()) };
+    let is_inside =
+        to.ancestors().filter_map(|parent| parent.canonicalize().ok()).any(|parent| parent == old);
+    if is_inside { refused("a repaired store can't be inside the damaged one") } else { Ok(()) }
+}
+
+/// What the order of the files follows from.
+struct Outline {
+    source: Source,
+    /// The revisions of which something stands in the file, or would.
+    first: Option<u64>,
+    last: Option<u64>,
+    /// Whether the first batch says that something before it may have been compacted away.
+    is_reduced: bool,
+    /// Whether another file follows.
+    is_continued: bool,
+    /// Entities that damaged frames seem to have stored.
+    damaged: Vec<[u8; 32]>,
+}
+
+impl Outline {
+    fn of(source: Source) -> Result<Self> {
+        let scanned = source.scan(Depth::Hashes)?;
+        let revisions = || scanned.batches.iter().map(|batch| batch.commit.revision);
+        let named = source.header.ok().map(|header| header.first_revision);
+        let first = named.or_else(|| revisions().next());
+        // A file whose batches all are damaged still has the one that its header begins with.
+        let last = revisions().max().or_else(|| named.map(|first| first.saturating_sub(1)));
+        let is_reduced = source.header.is_err()
+            && scanned.batches.first().is_some_and(|batch| batch.kind == Kind::Reduced);
+        let is_continued = scanned.batches.last().is_some_and(|batch| batch.kind == Kind::Continued)
+            && scanned.uncommitted.is_empty();
+        let damaged = losses::damaged_entities(&source, &scanned)?;
+        Ok(Self { source, first, last, is_reduced, is_continued, damaged })
+    }
+
+    /// By revision; of those that have none, by what their names say.
+    fn order(&self) -> (u64, u32, u32) {
+        let number = self.source.id.number();
+        match self.source.range() {
+            Some((first, last)) => (self.first.unwrap_or(0), first, last),
+            None => (self.first.unwrap_or(0), 0, number),
+        }
+    }
+}
+
+/// Tells which files and revisions are not there.
+fn report_missing(outlines: &[Outline], losses: &mut Losses, report: &mut RepairReport) {
+    const AFTER: &str = "; what it changed or removed is here as it was before";
+    let (mut next_number, mut reached, mut is_known) = (1, 0, true);
+    for outline in outlines {
+        let Outline { source, first, last, .. } = outline;
+        let gap = first.filter(|first| *first > reached + 1 && !outline.is_reduced);
+        let revisions = gap.map(|first| format!("revisions {} to {}", reached + 1, first - 1));
+        let range = source.range();
+        let missing: Vec<u32> = match range {
+            Some((first, _)) if is_known => (next_number..first).collect(),
+            _ => Vec::new(),
+        };
+        match (missing.as_slice(), revisions) {
+            ([], None) => {}
+            ([], Some(revisions)) => {
+                losses
+                    .lose(format!("before {}: {revisions} are missing, at least in part{AFTER}", source.id));
+            }
+            (missing, revisions) => {
+                let what = match missing {
+                    [one] => format!("segment {one} is missing"),
+                    [first, .., last] => format!("segments {first} to {last} are missing"),
+                    [] => String::new(),
+                };
+                let with = revisions.map_or(String::new(), |revisions| format!(", with {revisions}"));
+                losses.lose(format!("{what}{with}{AFTER}"));
+            }
+        }
+        is_known = range.is_some();
+        if let Some((_, last)) = range {
+            next_number = last + 1;
+        }
+        reached = last.unwrap_or(reached).max(reached);
+        if let Err(reason) = source.header {
+            report.notes.push(format!("{} offset 0: {reason}; its frames were read all the same", source.id));
+        }
+    }
+    if outlines.last().is_some_and(|outline| outline.is_continued) {
+        losses.lose(format!("segment {next_number} is missing, and whatever came behind it{AFTER}"));
+    }
+}
+
+/// The places of the entities that a segment stores.
+fn stored_entities(scanned: &ScannedSegment) -> impl Iterator<Item = ([u8; 32], Location)> + '_ {
+    let batches = scanned.batches.iter().flat_map(|batch| &batch.changes);
+    batches.chain(&scanned.uncommitted).filter_map(|placed| match &placed.change {
+        Change::Entity { address, .. } => Some((address.0, placed.location)),
+        _ => None,
+    })
+}
