@@ -220,7 +220,7 @@ impl Source {
     /// Whether it begins with what a copy holds, by what stands at both ends: the head of the hash chain is
     /// in the header and in the frame that ends a batch or a segment.
     fn begins_as(&self, copy: &SegmentCopy, target: &dyn Storage) -> bool {
-        let ends_agree = || {
+        let ends_agree = || -> io::Result<bool> {
             let file = target.open_to_read(&copy.name())?;
             if file.len()? != copy.bytes || self.bytes < copy.bytes {
                 return Ok(false);
@@ -238,7 +238,7 @@ impl Source {
             Ok(true)
         };
         // A copy that can't be read is made again.
-        ends_agree().unwrap_or_else(|_: io::Error| false)
+        ends_agree().unwrap_or(false)
     }
 }
 
