@@ -262,6 +262,10 @@ impl Copied {
                 removed.push(blob.new);
             }
         }
+        // What was removed while it was copied stands in the file, and is in no table of its sidecar. It counts as
+        // garbage, at least a byte each, so that the removals are known to be needed still.
+        let bytes = |place: &u32| Location::at(SegmentId(0), *place).bytes_to_fetch().max(1) as u64;
+        self.tables.garbage = removed.iter().map(bytes).sum();
         self.tables.set_removed(removed);
         self.tables.set_state_revision(active.first_revision() - 1);
     }
