@@ -12,7 +12,7 @@ use statlas_store::{Durability, Location};
 
 use crate::commands::{
     address, backup, check, completions, export, find, generate, get, history, import, load, near,
-    neighbours, put, quickstart, remove, restore, restore_files, token, watch,
+    neighbours, put, quickstart, remove, restore, repair, restore_files, scrub, token, verify_history, watch,
 };
 use crate::exit;
 use crate::output::Color;
@@ -137,6 +137,9 @@ pub(crate) enum Command {
     /// Print the figures of the store
     Stats,
     Check(check::Arguments),
+    Scrub(scrub::Arguments),
+    Repair(repair::Arguments),
+    VerifyHistory(verify_history::Arguments),
     Backup(backup::Arguments),
     Restore(restore::Arguments),
     Completions(completions::Arguments),

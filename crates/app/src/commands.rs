@@ -20,6 +20,9 @@ pub(crate) mod near;
 pub(crate) mod neighbours;
 pub(crate) mod put;
 pub(crate) mod quickstart;
+pub(crate) mod repair;
+pub(crate) mod scrub;
+pub(crate) mod verify_history;
 pub(crate) mod remove;
 pub(crate) mod restore;
 pub(crate) mod restore_files;
@@ -48,6 +51,9 @@ pub(crate) fn run(command: Command, session: &Session) -> Result<()> {
         Command::Watch(arguments) => watch::run(&arguments, session),
         Command::Stats => stats::run(session),
         Command::Check(arguments) => check::run(&arguments, session),
+        Command::Scrub(arguments) => scrub::run(&arguments, session),
+        Command::Repair(arguments) => repair::run(&arguments, session),
+        Command::VerifyHistory(arguments) => verify_history::run(&arguments, session),
         Command::Backup(arguments) => backup::run(&arguments, session),
         Command::Restore(arguments) => restore::run(&arguments, session),
         Command::Completions(arguments) => completions::run(&arguments, session),

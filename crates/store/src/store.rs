@@ -71,6 +71,8 @@ pub struct Options {
     /// Bring the index into memory and keep files in shape from a thread of the store's own. Without it,
     /// whoever calls [`Engine::maintain`] does that.
     pub maintenance: bool,
+    /// How many bytes a second the maintenance reads to verify what is stored, a pass a day; 0 for none.
+    pub scrub_bytes_per_second: u64,
 }
 
 impl Default for Options {
@@ -83,6 +85,7 @@ impl Default for Options {
             cache_bytes_max: None,
             history_revisions: 1_000_000,
             maintenance: true,
+            scrub_bytes_per_second: 0,
         }
     }
 }

@@ -2,16 +2,44 @@
 
 use anyhow::{Context, Result};
 use serde_json::json;
+use statlas_store::ScrubStats;
 use std::io::Write;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::output::{bytes, thousands};
+use crate::output::{bytes, plural, thousands};
 use crate::session::Session;
+
+/// How long ago the last pass of scrubbing ended, and how far the newest one is.
+fn scrubbed(scrub: &ScrubStats) -> String {
+    let ago = |ms: u64| {
+        let since =
+            SystemTime::now().duration_since(UNIX_EPOCH + Duration::from_millis(ms)).unwrap_or_default();
+        match since.as_secs() {
+            seconds @ ..120 => format!("{seconds} s ago"),
+            seconds @ ..7200 => format!("{} min ago", seconds / 60),
+            seconds @ ..172_800 => format!("{} h ago", seconds / 3600),
+            seconds => format!("{} days ago", seconds / 86_400),
+        }
+    };
+    let last = match scrub.last_pass_ended_ms {
+        0 => "no pass is complete yet".to_owned(),
+        ended => format!("last pass ended {}", ago(ended)),
+    };
+    let newest = match scrub.position_percent {
+        100 => String::new(),
+        percent => format!("; the one begun {} is at {percent} %", ago(scrub.pass_begun_ms)),
+    };
+    let damage = plural(scrub.damage, "damaged place", "damaged places");
+    format!("{last}{newest}; {damage} found")
+}
 
 pub(crate) fn run(session: &Session) -> Result<()> {
     let store = session.open_unannounced()?;
     let stats = store.engine().stats();
     let memory: serde_json::Map<_, _> =
         stats.memory.iter().map(|held| (held.user.to_owned(), held.bytes.into())).collect();
+    // In the form that `verify-history` takes.
+    let head = (!stats.chain_head.is_empty()).then(|| format!("{}:{}", stats.revision, stats.chain_head));
     if session.output().json() {
         return session.output().print_json(&json!({
             "store": session.store_text(), "engine": stats.engine, "revision": stats.revision,
@@ -19,6 +47,10 @@ pub(crate) fn run(session: &Session) -> Result<()> {
             "disk_bytes": stats.disk_bytes, "segments": stats.segments, "index_bytes": stats.index_bytes,
             "catalogue_bytes": stats.catalogue_bytes, "segments_covered": stats.segments_covered,
             "memory_bytes_max": stats.memory_bytes_max, "memory": memory, "damage": stats.damage, "chain_head": stats.chain_head,
+            "head": head, "scrub": stats.scrub.map(|scrub| json!({
+                "pass_begun_ms": scrub.pass_begun_ms, "last_pass_ended_ms": scrub.last_pass_ended_ms,
+                "position_percent": scrub.position_percent, "damage": scrub.damage,
+            })),
         }));
     }
     let mut rows = vec![
@@ -38,8 +70,11 @@ pub(crate) fn run(session: &Session) -> Result<()> {
     for held in &stats.memory {
         rows.push((held.user, bytes(held.bytes)));
     }
-    if !stats.chain_head.is_empty() {
-        rows.push(("head of the hash chain", stats.chain_head));
+    if let Some(head) = head {
+        rows.push(("head of the hash chain", head));
+    }
+    if let Some(scrub) = stats.scrub {
+        rows.push(("scrubbed", scrubbed(&scrub)));
     }
     let mut stdout = session.output().stdout();
     for (name, value) in rows {

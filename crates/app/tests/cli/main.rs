@@ -12,5 +12,6 @@ mod quickstart;
 mod restore;
 mod stores;
 mod tokens;
+mod upkeep;
 mod watch;
 mod world;

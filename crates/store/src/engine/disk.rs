@@ -27,6 +27,7 @@ mod queries;
 mod recovery;
 mod repair;
 mod scan;
+mod scrub;
 mod seal;
 mod sidecar;
 pub(crate) mod storage;
@@ -55,6 +56,7 @@ use self::log::{Log, LogFile};
 use self::lookup::{addresses_of, place_of, read_by_key, stored_entity, versions_of};
 use self::recovery::{Recovered, recover};
 pub use self::repair::repair;
+use self::scrub::Scrubber;
 use self::sidecar::TableId;
 use self::storage::{Directory, ProcessLock, Storage};
 use self::tables::{RecordPlace, Tables};
@@ -66,7 +68,7 @@ use crate::engine::waiting::Waiting;
 use crate::engine::{BackupOptions, BackupReport};
 use crate::engine::{
     CheckReport, Commit, CompactOptions, CompactReport, Durability, Engine, HistoryReport, MemoryHeld,
-    Neighbour, NotedHead, Page, ProgressFn, Record, Stats, StoredBlob, StoredEntity,
+    Neighbour, NotedHead, Page, ProgressFn, Record, ScrubOptions, ScrubReport, Stats, StoredBlob, StoredEntity,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::key_of;
@@ -123,6 +125,9 @@ pub(crate) struct DiskEngine {
     compacted_last: AtomicU32,
     /// So many of the newest revisions keep their whole history when segments are compacted.
     history_revisions: u64,
+    scrubber: Scrubber,
+    /// How fast the store scrubs by itself; 0 for not at all.
+    scrub_bytes_per_second: u64,
     lock: Mutex<Option<ProcessLock>>,
 }
 
@@ -194,6 +199,8 @@ impl DiskEngine {
             compacting: Mutex::new(()),
             compacted_last: AtomicU32::new(0),
             history_revisions: options.history_revisions,
+            scrubber: Scrubber::default(),
+            scrub_bytes_per_second: options.scrub_bytes_per_second,
             lock: Mutex::new(lock),
         };
         engine.account_columns();
@@ -531,7 +538,7 @@ impl Engine for DiskEngine {
             syncs: self.syncs.load(Ordering::Relaxed),
             damage: self.damage.clone(),
             chain_head: hex(&chain),
-            scrub: None,
+            scrub: self.scrub_stats(),
         }
     }
 
@@ -553,11 +560,19 @@ impl Engine for DiskEngine {
 
     fn maintain(&self) -> Result<bool> {
         self.cache.revive(&self.budget, self.log.view.load().covered_from > 0);
-        Ok(self.cover_more()? || self.compact_if_worthwhile()?)
+        Ok(self.cover_more()? || self.compact_if_worthwhile()? || self.scrub_by_itself()?)
     }
 
     fn check(&self, progress: ProgressFn<'_>) -> Result<CheckReport> {
         self.check_log(progress)
+    }
+
+    fn check_quick(&self, progress: ProgressFn<'_>) -> Result<CheckReport> {
+        self.check_log_quickly(progress)
+    }
+
+    fn scrub(&self, options: &ScrubOptions, progress: ProgressFn<'_>) -> Result<ScrubReport> {
+        self.scrub_log(options, progress)
     }
 
     fn verify_history(&self, from: Option<NotedHead>, progress: ProgressFn<'_>) -> Result<HistoryReport> {

@@ -283,6 +283,9 @@ impl Promise {
 /// The check of a store that only crashes have hurt finds nothing, and the chain that was promised.
 fn check_sound(engine: &dyn Engine, state: &State) -> Result<(), Failure> {
     let report = engine.check(&mut |_, _| {})?;
+    if let Some(line) = unread(&report.damage) {
+        return Err(Error::new(ErrorKind::Io, line).into());
+    }
     only_cut_tails("checking", &report.damage)?;
     let head = engine.stats().chain_head;
     if let Some(expected) = state.chain_head.get() {
@@ -295,6 +298,11 @@ fn check_sound(engine: &dyn Engine, state: &State) -> Result<(), Failure> {
 pub(crate) fn only_cut_tails(what: &str, damage: &[String]) -> Result<(), Failure> {
     let other: Vec<&String> = damage.iter().filter(|line| !line.starts_with("cut/")).collect();
     if other.is_empty() { Ok(()) } else { Err(format!("{what} reports damage: {other:?}").into()) }
+}
+
+/// What a check tells of a file that could not be read: that is the device's fault, and no damage.
+pub(crate) fn unread(damage: &[String]) -> Option<&String> {
+    damage.iter().find(|line| line.contains("can't be read"))
 }
 
 /// Whether an error says that the device or the system failed, or that it did so before.

@@ -81,14 +81,13 @@ fn files(dir: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     found
 }
 
-#[test]
-fn a_backup_beside_writers_and_compaction_is_the_store_at_its_revision() {
-    let folder = folder();
-    let (store, target) = (open(&folder.path().join("store")), folder.path().join("backup"));
+/// Two threads write and one compacts while `meanwhile` is done again and again, the last time when all is
+/// written; returns the batches by their revisions.
+fn write_and_compact(store: &Store, mut meanwhile: impl FnMut()) -> Vec<(u64, Batch)> {
     let (log, done) = (Mutex::new(Vec::new()), AtomicBool::new(false));
-    let reports = thread::scope(|scope| {
+    thread::scope(|scope| {
         let writers = [0, 1].map(|writer| {
-            let (store, log) = (&store, &log);
+            let log = &log;
             scope.spawn(move || {
                 for number in 0..150 {
                     let batch = batch(writer, number);
@@ -103,35 +102,68 @@ fn a_backup_beside_writers_and_compaction_is_the_store_at_its_revision() {
                 thread::yield_now();
             }
         });
-        let mut reports = Vec::new();
-        let mut back_up_and_restore = || {
-            let report = back_up(&store, &target).expect("it is made");
-            let to = folder.path().join(format!("restored {}", reports.len()));
-            let restored =
-                restore(&target, &to, &BackupOptions::default(), &mut |_, _| {}).expect("it is sound");
-            assert_eq!((restored.revision, &restored.chain_head), (report.revision, &report.chain_head));
-            assert_eq!((report.damage.len(), restored.damage.len()), (0, 0));
-            reports.push((report, to));
-        };
-        while !writers.iter().all(thread::ScopedJoinHandle::is_finished) {
-            back_up_and_restore();
-        }
-        back_up_and_restore();
+        // Whatever happens here, the other thread must come to its end.
+        let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            while !writers.iter().all(thread::ScopedJoinHandle::is_finished) {
+                meanwhile();
+            }
+            meanwhile();
+        }));
         done.store(true, Ordering::Relaxed);
-        reports
+        ended.unwrap_or_else(|reason| std::panic::resume_unwind(reason));
     });
     let mut log = log.into_inner().expect("nobody died");
     log.sort_by_key(|(revision, _)| *revision);
+    log
+}
+
+/// What a store must hold at a revision.
+fn model_at(log: &[(u64, Batch)], revision: u64) -> Model {
+    let mut model = Model::default();
+    for (number, batch) in log.iter().filter(|(number, _)| *number <= revision) {
+        assert_eq!(model.commit(batch).expect("the store took it").revision, *number);
+    }
+    model
+}
+
+#[test]
+fn a_backup_beside_writers_and_compaction_is_the_store_at_its_revision() {
+    let folder = folder();
+    let (store, target) = (open(&folder.path().join("store")), folder.path().join("backup"));
+    let mut reports = Vec::new();
+    let log = write_and_compact(&store, || {
+        let report = back_up(&store, &target).expect("it is made");
+        let to = folder.path().join(format!("restored {}", reports.len()));
+        let restored = restore(&target, &to, &BackupOptions::default(), &mut |_, _| {}).expect("it is sound");
+        assert_eq!((restored.revision, &restored.chain_head), (report.revision, &report.chain_head));
+        assert_eq!((report.damage.len(), restored.damage.len()), (0, 0));
+        reports.push((report, to));
+    });
     let last = reports.last().map(|(report, _)| report.revision);
     assert_eq!(last, log.last().map(|(revision, _)| *revision), "the last backup has all");
     for (report, to) in reports {
-        let mut model = Model::default();
-        for (revision, batch) in log.iter().filter(|(revision, _)| *revision <= report.revision) {
-            assert_eq!(model.commit(batch).expect("the store took it").revision, *revision);
-        }
-        let twin = Twin::with_model(open(&to), model);
+        let twin = Twin::with_model(open(&to), model_at(&log, report.revision));
         twin.compare_all().unwrap_or_else(|failure| panic!("revision {}: {failure}", report.revision));
         assert_eq!(twin.engine().stats().chain_head, report.chain_head);
+    }
+}
+
+#[test]
+fn a_log_that_was_compacted_beside_writers_needs_no_sidecars() {
+    for round in 0..10 {
+        let folder = folder();
+        let path = folder.path().join("store");
+        let store = open(&path);
+        let log = write_and_compact(&store, || store.engine().sync().expect("it syncs"));
+        store.close().expect("it closes");
+        drop(store);
+        for entry in fs::read_dir(path.join("log")).expect("a list").flatten() {
+            if entry.path().extension().is_some_and(|ending| ending == "idx") {
+                fs::remove_file(entry.path()).expect("a sidecar can be removed");
+            }
+        }
+        let twin = Twin::with_model(open(&path), model_at(&log, u64::MAX));
+        twin.compare_all().unwrap_or_else(|failure| panic!("round {round}: {failure}"));
     }
 }
 

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use statlas_core::{Address, BlobId};
 use statlas_store::{ErrorKind, HistoryOutcome, HistoryReport, Location, NotedHead, Options, Store};
 
 use crate::aged::{compact, copy, fill, flip, frames, head, open, options};
@@ -221,6 +222,53 @@ fn damage_that_a_check_finds_is_known_from_the_next_opening_on() {
             let latest = statlas_store::Filter { latest: true, ..statlas_store::Filter::default() };
             assert_eq!(store.engine().count(&latest).expect("it can be counted"), stats.ids);
         }
+    }
+}
+
+#[test]
+fn a_removal_that_a_check_finds_damaged_does_not_bring_back_what_it_removed() {
+    let folder = folder();
+    let path = folder.path().join("store");
+    fill(&open(&path), 0..40);
+    let victims: Vec<_> = segments(&path)[3..6].to_vec();
+    let mut removed = Vec::new();
+    for (victim, kind) in victims.iter().zip([32, 33, 32]) {
+        // What they removed stands in segments before. Of damaged frames one behind the other only the place
+        // is known, so that it is one kind for each segment.
+        for frame in frames(victim).into_iter().filter(|frame| frame.kind == kind) {
+            flip(victim, frame.offset + 12);
+            removed.push((frame.kind, <[u8; 32]>::try_from(frame.key).expect("32 bytes")));
+        }
+    }
+    let store = open(&path);
+    let expected = store.engine().stats();
+    assert!(check(&store).len() >= removed.len());
+    drop(store);
+    for _ in 0..2 {
+        let store = open(&path);
+        for (kind, key) in &removed {
+            let outcome = match kind {
+                32 => store.get(&Address(*key)).map(|found| found.is_some()),
+                _ => store.engine().has_blob(&BlobId(*key)),
+            };
+            // A blob that is known to be damaged is one to be stored again.
+            match outcome {
+                Ok(is_there) => assert!(*kind == 33 && !is_there, "{kind} {}", Address(*key)),
+                Err(error) => assert_eq!(error.kind(), ErrorKind::Corrupt),
+            }
+        }
+        let stats = store.engine().stats();
+        assert!(stats.damage.len() >= removed.len());
+        assert_eq!(
+            (stats.entities, stats.ids, stats.blobs),
+            (expected.entities, expected.ids, expected.blobs)
+        );
+        for number in 0..40 {
+            let id = format!("id {number}");
+            assert_eq!(store.engine().versions(&id).expect("sound").len(), usize::from(number >= 38), "{id}");
+        }
+        assert_eq!(store.engine().versions("a").expect("sound").len(), 40);
+        store.close().expect("it closes");
     }
 }
 

@@ -11,4 +11,5 @@ mod history;
 mod model;
 mod places;
 mod repair;
+mod scrub;
 mod watch;

@@ -4,18 +4,22 @@
 //! then and not compared. A complete segment that is found damaged loses the file of its sidecar, so that from
 //! the next opening on the segment is read, its damage reported, and answers that may lack something say so.
 
+mod quick;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use statlas_core::{Address, BlobId};
 
-use super::format::{CommitPayload, Kind, Location, SEGMENT_HEADER_BYTES, SegmentId, StoreHeader};
+use super::format::{
+    CommitPayload, Kind, Location, SEGMENT_HEADER_BYTES, SegmentHeader, SegmentId, StoreHeader,
+};
 use super::log::{LogFile, Reader};
 use super::recovery::{describe, kept_batches};
 use super::scan::{Change, Depth, ScannedBatch, ScannedSegment, next_chain, scan_in_order};
 use super::sidecar::TableId;
-use super::view::View;
+use super::view::{Segment, View};
 use super::{DiskEngine, HEADER_NAME};
 use crate::engine::{CheckReport, Durability, ProgressFn};
 use crate::error::Result;
@@ -73,17 +77,7 @@ impl DiskEngine {
     pub(super) fn check_log(&self, progress: ProgressFn<'_>) -> Result<CheckReport> {
         let Extent { view, segments, end } = self.extent()?;
         let total = segments.iter().map(|(_, bytes)| bytes).sum();
-        let report = CheckReport::default();
-        let mut check = Check {
-            engine: self,
-            reader: self.log.reader(&view),
-            chain: None,
-            revision: 0,
-            forgotten: 0,
-            report,
-            next_number: 1,
-            unindexed: HashMap::new(),
-        };
+        let mut check = Check::new(self, &view);
         check.report.damage.extend(kept_batches(&*self.storage));
         check.report.damage.extend(self.header_damage());
         scan_in_order(&segments, Depth::Hashes, |scanned| {
@@ -91,19 +85,9 @@ impl DiskEngine {
             progress(check.report.bytes, total);
             Ok(())
         })?;
-        // What was removed while the log was read is no longer in the index, and its tombstone was not read.
-        if self.published.load(Ordering::Acquire) == end.0 {
-            let lost = |(key, place): (&[u8; 32], &Location)| {
-                format!("{place}: {} is in the log but not in the index", super::hex(key))
-            };
-            check.report.damage.extend(check.unindexed.iter().map(lost));
-        }
+        check.finish_index(end);
         for segment in &view.segments {
-            let sealed = segment.sealed.iter();
-            check
-                .report
-                .damage
-                .extend(sealed.flat_map(|sealed| sealed.sidecar.verify(Location::offset_of_place)));
+            check.sidecar(segment);
         }
         check.report.chain_head = super::hex(&check.chain.unwrap_or_default());
         Ok(check.report)
@@ -133,20 +117,36 @@ struct Check<'a> {
     unindexed: HashMap<[u8; 32], Location>,
 }
 
+impl<'a> Check<'a> {
+    fn new(engine: &'a DiskEngine, view: &'a View) -> Self {
+        Self {
+            engine,
+            reader: engine.log.reader(view),
+            chain: None,
+            revision: 0,
+            forgotten: 0,
+            report: CheckReport::default(),
+            next_number: 1,
+            unindexed: HashMap::new(),
+        }
+    }
+}
+
 impl Check<'_> {
-    fn segment(&mut self, scanned: ScannedSegment) -> Result<()> {
-        let id = scanned.id;
-        let (first, last) = self.reader.view.range(id);
-        let damage = &mut self.report.damage;
-        self.forgotten = u64::MAX;
-        damage.extend((self.next_number..first).map(|missing| format!("segment {missing} is missing")));
-        if self.next_number < first {
+    /// Notes which files are missing before those that a segment stands for.
+    fn number(&mut self, first: u32, last: u32) {
+        for missing in self.next_number..first {
+            self.report.damage.push(format!("segment {missing} is missing"));
             self.chain = None;
         }
         self.next_number = last + 1;
-        let damage_before = damage.len();
-        self.report.bytes += scanned.bytes;
-        match scanned.header {
+    }
+
+    /// Takes the header of a segment, or what is wrong with it.
+    fn header_of(&mut self, id: SegmentId, header: std::result::Result<SegmentHeader, &'static str>) {
+        self.forgotten = u64::MAX;
+        let damage = &mut self.report.damage;
+        match header {
             Err(reason) => damage.push(format!("{id} offset 0: {reason}")),
             Ok(header) if header.id != id || header.store_id != self.engine.store_id => {
                 damage.push(format!("{id}: the file belongs to another place or store"));
@@ -161,6 +161,37 @@ impl Check<'_> {
                 self.forgotten = header.forgotten;
             }
         }
+    }
+
+    /// What stands in the log and was not found through an index.
+    fn finish_index(&mut self, end: Location) {
+        // What was removed while the log was read is no longer in the index, and its tombstone was not read.
+        if self.engine.published.load(Ordering::Acquire) == end.0 {
+            let lost = |(key, place): (&[u8; 32], &Location)| {
+                format!("{place}: {} is in the log but not in the index", super::hex(key))
+            };
+            self.report.damage.extend(self.unindexed.iter().map(lost));
+        }
+    }
+
+    /// Verifies a sidecar. The file of a damaged one is taken away, since the next opening makes it again.
+    fn sidecar(&mut self, segment: &Segment) {
+        let Some(sealed) = &segment.sealed else { return };
+        let found = sealed.sidecar.verify(Location::offset_of_place);
+        if !found.is_empty() {
+            self.engine.forget_sidecar(self.reader.view, segment.log.id);
+        }
+        self.report.damage.extend(found);
+    }
+
+    fn segment(&mut self, scanned: ScannedSegment) -> Result<()> {
+        let id = scanned.id;
+        let (first, last) = self.reader.view.range(id);
+        self.number(first, last);
+        let damage_before = self.report.damage.len();
+        self.report.bytes += scanned.bytes;
+        self.header_of(id, scanned.header);
+        let damage = &mut self.report.damage;
         damage.extend(scanned.damage.iter().map(describe));
         let end = scanned.end.max(SEGMENT_HEADER_BYTES as u64);
         if scanned.bytes > end {

@@ -127,7 +127,7 @@ impl DiskEngine {
         if has_effects { self.roll(&mut writer) } else { Ok(()) }
     }
 
-    fn newest_compacted(&self, view: &View) -> u32 {
+    pub(super) fn newest_compacted(&self, view: &View) -> u32 {
         let numbers = view.segments.iter().map(|segment| segment.log.id).filter(|id| id.is_compacted());
         numbers.map(SegmentId::number).max().unwrap_or(0)
     }
@@ -262,6 +262,10 @@ impl Copied {
                 removed.push(blob.new);
             }
         }
+        // What was removed while it was copied stands in the file, and is in no table of its sidecar. It counts as
+        // garbage, at least a byte each, so that the removals are known to be needed still.
+        let bytes = |place: &u32| Location::at(SegmentId(0), *place).bytes_to_fetch().max(1) as u64;
+        self.tables.garbage = removed.iter().map(bytes).sum();
         self.tables.set_removed(removed);
         self.tables.set_state_revision(active.first_revision() - 1);
     }
@@ -339,21 +343,21 @@ impl Copied {
     }
 }
 
-/// Keeps the copying to a rate.
-struct Throttle {
+/// Keeps reading to a rate.
+pub(super) struct Throttle {
     bytes_per_second: u64,
     begun: Instant,
     bytes: u64,
-    waited: Duration,
+    pub(super) waited: Duration,
 }
 
 impl Throttle {
-    fn new(bytes_per_second: u64) -> Self {
+    pub(super) fn new(bytes_per_second: u64) -> Self {
         Self { bytes_per_second, begun: Instant::now(), bytes: 0, waited: Duration::ZERO }
     }
 
     /// Sleeps if more was copied than the rate allows.
-    fn wait(&mut self, bytes: u64) {
+    pub(super) fn wait(&mut self, bytes: u64) {
         self.bytes += bytes;
         if self.bytes_per_second == 0 {
             return;

@@ -8,15 +8,18 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use statlas_core::{Address, BlobId};
+
 use super::active::Active;
 use super::derive::{derive_removed, derive_superseded};
 use super::files::{FoundFile, find_files};
 use super::format::{Kind, Location, SEGMENT_HEADER_BYTES, SegmentHeader, SegmentId};
 use super::indexes::Indexes;
 use super::log::{Log, LogFile};
-use super::scan::{Damage, Depth, Placed, ScannedBatch, ScannedSegment, Seems, scan_in_order};
+use super::lookup::place_of;
+use super::scan::{Change, Damage, Depth, Placed, ScannedBatch, ScannedSegment, Seems, scan_in_order};
 use super::seal::{keep_sidecar, open_sidecar};
-use super::sidecar::{Identity, Sidecar, SidecarMemory};
+use super::sidecar::{Identity, Sidecar, SidecarMemory, TableId};
 use super::storage::Storage;
 use super::suspects::Suspects;
 use super::tables::{AppliedBatch, Damaged, RecordPlace, Tables};
@@ -265,6 +268,7 @@ impl<'a> Recovery<'a> {
         let valid_end = whole.checked_sub(1).map_or(SEGMENT_HEADER_BYTES as u64, |last| batches[last].end);
         for place in damage.iter().filter(|place| is_synced(place.start) || place.start.offset() < valid_end)
         {
+            self.outdate(place)?;
             self.report(place, &batches);
         }
         for batch in batches.into_iter().take(whole) {
@@ -316,6 +320,31 @@ impl<'a> Recovery<'a> {
         let view = self.log.view.load();
         let suspects = &Suspects::of_changes(&self.log.reader(&view), changes)?;
         self.tables.apply(&self.log, &AppliedBatch { revision, changes, neighbours, suspects }, || ())
+    }
+
+    /// What an earlier segment holds of something that a damaged frame seems to be about is out of date: nothing
+    /// is stored twice, so the frame removed it.
+    fn outdate(&mut self, place: &Damage) -> Result<()> {
+        let (table, key, change) = match place.seems {
+            Some(Seems::Entity(key)) => (TableId::Entities, key, Change::EntityRemoved(Address(key))),
+            Some(Seems::Blob(key)) => (TableId::Blobs, key, Change::BlobRemoved(BlobId(key))),
+            Some(Seems::Record(_)) | None => return Ok(()),
+        };
+        let removed = {
+            let view = self.log.view.load();
+            let reader = self.log.reader(&view);
+            match place_of(&reader, table, &key, u64::MAX) {
+                // One that is damaged itself is not served, and is mended by the frame if that stored it again.
+                Ok(Some(found)) => reader.frame(found, &mut Vec::new()).map(drop),
+                Ok(None) => return Ok(()),
+                Err(error) => Err(error),
+            }
+        };
+        let removal = [Placed { change, location: place.start, ordinal: 0 }];
+        match removed.and_then(|()| self.apply(self.revision, &removal, &[])) {
+            Err(error) if error.kind() != ErrorKind::Corrupt => Err(error),
+            _ => Ok(()),
+        }
     }
 
     fn report(&mut self, place: &Damage, batches: &[ScannedBatch]) {

@@ -4,7 +4,7 @@ use super::layout::{Piece, pieces};
 use super::run::Run;
 use crate::store::Options;
 use crate::testing::auditor::{Auditor, Outcome};
-use crate::testing::simulated_disk::{Crash, Moment, SimulatedDisk};
+use crate::testing::simulated_disk::{Crash, SimulatedDisk};
 use crate::testing::{Failure, Random};
 
 /// A store at rest.
@@ -13,7 +13,8 @@ pub(super) struct AtRest {
     /// What it holds.
     pub(super) auditor: Auditor,
     pub(super) files: Vec<FileAtRest>,
-    moment: Moment,
+    /// With everything synced.
+    disk: SimulatedDisk,
 }
 
 /// One of its files.
@@ -25,8 +26,15 @@ pub(super) struct FileAtRest {
 }
 
 impl FileAtRest {
-    /// The number of the segment.
-    pub(super) fn segment(&self) -> Option<u32> {
+    /// What the segment is called in messages.
+    pub(super) fn segment(&self) -> Option<String> {
+        let stem = self.name.strip_prefix("log/")?.strip_suffix(".seg")?;
+        let (kind, digits) = stem.strip_prefix('c').map_or(("", stem), |digits| ("c", digits));
+        Some(format!("segment {kind}{}", digits.parse::<u32>().ok()?))
+    }
+
+    /// The number of the segment, if a writer made it and no compaction.
+    pub(super) fn number(&self) -> Option<u32> {
         self.name.strip_prefix("log/")?.strip_suffix(".seg")?.parse().ok()
     }
 
@@ -63,23 +71,23 @@ impl AtRest {
             FileAtRest { name, bytes, pieces }
         };
         let files = disk.names().into_iter().map(read).collect();
-        disk.note_moments();
-        let moment = disk.take_moments().pop().ok_or("the present moment is noted")?;
-        Ok(Self { options, auditor, files, moment })
+        Ok(Self { options, auditor, files, disk: disk.crash(Crash::Everything, &mut Random::new(0)) })
     }
 
     /// A disk with the store on it.
     pub(super) fn disk(&self) -> SimulatedDisk {
-        self.moment.crash(Crash::Killed, &mut Random::new(0))
+        self.disk.crash(Crash::Everything, &mut Random::new(0))
     }
 
-    /// The segments, in order.
-    pub(super) fn segments(&self) -> impl DoubleEndedIterator<Item = &FileAtRest> {
+    /// The segments.
+    pub(super) fn segments(&self) -> impl Iterator<Item = &FileAtRest> {
         self.files.iter().filter(|file| file.segment().is_some())
     }
 
+    /// The one that was written to last.
     pub(super) fn last_segment(&self) -> &str {
-        self.segments().next_back().map_or("", |file| &file.name)
+        let last = self.files.iter().max_by_key(|file| file.number());
+        last.map_or("", |file| &file.name)
     }
 }
 

@@ -173,21 +173,25 @@ pub(super) fn later_batch(random: &mut Random) -> Batch {
 
 #[cfg(test)]
 mod tests {
-    use super::{CRASHES, Recording};
+    use super::{CRASHES, Campaign, FaultOptions, Recording, States, Tally, try_all};
     use crate::testing::simulated_disk::SimulatedDisk;
 
     /// How many states fail of a workload on a disk that lies.
-    fn failed_states(of_files: bool, of_folders: bool) -> usize {
+    fn failed_states(of_files: bool, of_folders: bool) -> u64 {
         let disk = SimulatedDisk::new();
         disk.lie_about_syncs(of_files, of_folders);
         let recording = Recording::make(disk, 3).expect("a lie is not seen before the power fails");
-        let states = 0..(recording.moments.len() * CRASHES.len()) as u64;
-        states.filter(|state| recording.try_state(*state).is_err()).count()
+        let count = (recording.moments.len() * CRASHES.len()) as u64;
+        let mut tally = Tally::new(Campaign::Crashes.name(), true);
+        let states = States { seed: 3, count, number: &|at| at };
+        try_all(&mut tally, &FaultOptions::new(3, count), &states, &|state| recording.try_state(state));
+        tally.failed
     }
 
     #[test]
     fn a_disk_that_lies_about_syncs_is_noticed() {
-        assert!(failed_states(true, false) > 100);
-        assert!(failed_states(false, true) > 100);
+        let honest = failed_states(false, false);
+        assert!(failed_states(true, false) > honest + 100);
+        assert!(failed_states(false, true) > honest + 100);
     }
 }

@@ -106,7 +106,7 @@ impl Change {
                 set(other, Some(&file(one).bytes));
             }
             Self::Double(at) => {
-                let last = store.segments().filter_map(FileAtRest::segment).max().unwrap_or(0);
+                let last = store.segments().filter_map(FileAtRest::number).max().unwrap_or(0);
                 disk.set_content(&format!("log/{:08}.seg", last + 1), Some(&file(at).bytes));
             }
             Self::RemoveAllSegments => store.segments().for_each(|file| disk.set_content(&file.name, None)),

@@ -70,7 +70,7 @@ fn flip(store: &AtRest, file: &FileAtRest, at: usize, mask: u8) -> Result<Answer
         return if allowed.contains(&error.kind()) { Ok(Answers::default()) } else { Err(error.into()) };
     }
     let opened = opened.map_err(|error| unopened(&error))?;
-    let Some(number) = file.segment() else {
+    let Some(place) = file.segment() else {
         return store.auditor.known().check_damaged(opened.engine(), store.auditor.model(), &Hit::default());
     };
     let piece =
@@ -86,8 +86,7 @@ fn flip(store: &AtRest, file: &FileAtRest, at: usize, mask: u8) -> Result<Answer
         same("revision", &engine.stats().revision, &model.revision())?;
         let answers = store.auditor.known().check_damaged(engine, model, &hit)?;
         let damage = [engine.stats().damage, engine.check(&mut |_, _| {})?.damage].concat();
-        let place = format!("segment {number}");
-        let is_told = damage.iter().any(|line| line.contains(&place));
+        let is_told = damage.iter().any(|line| line.contains(&*place));
         // The frame that says that the log was closed in order holds nothing, and is missed by nobody.
         let is_harmless = piece.subject == Subject::Mark && file.name == store.last_segment();
         if is_told || is_harmless { Ok(answers) } else { Err(format!("not noticed: {damage:?}").into()) }

@@ -14,6 +14,7 @@ use std::time::Duration;
 use super::at_rest::expect_done;
 use super::workload::{Step, Workload};
 use super::{FailedState, Tally};
+use crate::engine::CompactOptions;
 use crate::store::{Location, Store};
 use crate::testing::auditor::{Auditor, Outcome};
 use crate::testing::simulated_disk::Crash;
@@ -143,7 +144,7 @@ fn replay(auditor: &mut Auditor, step: &Step, is_done: bool) {
     match step {
         Step::Commit(batch, durability) => auditor.replay(batch, is_done.then_some(*durability)),
         Step::Sync | Step::Reopen if is_done => auditor.replay_sync(),
-        Step::Sync | Step::Reopen | Step::Check | Step::Kill => {}
+        Step::Sync | Step::Reopen | Step::Check | Step::Compact | Step::Maintain | Step::Kill => {}
     }
 }
 
@@ -230,6 +231,14 @@ fn write(mut history: History, location: &Location) -> Result<(), Failure> {
                 expect_done(auditor.close(&store)?)?;
                 drop(store);
                 store = Store::open(location, &options)?;
+                Outcome::Done
+            }
+            Step::Compact => {
+                store.engine().compact(&CompactOptions::default(), &mut |_, _| {})?;
+                Outcome::Done
+            }
+            Step::Maintain => {
+                store.engine().maintain()?;
                 Outcome::Done
             }
             Step::Check | Step::Kill => {

@@ -8,7 +8,7 @@ use statlas_core::{Address, BlobId};
 use crate::batch::RecordKey;
 use crate::testing::auditor::Hit;
 
-const SEGMENT_HEADER_BYTES: usize = 80;
+const SEGMENT_HEADER_BYTES: usize = 96;
 const FRAME_HEADER_BYTES: usize = 16;
 
 /// A piece of a segment.
@@ -25,6 +25,8 @@ pub(super) enum Subject {
     Header,
     /// The end of a batch.
     Commit,
+    /// What is left of a frame that was compacted away.
+    Husk,
     /// The end of the log, or of a segment.
     Mark,
     Entity(Address),
@@ -37,7 +39,7 @@ impl Subject {
     pub(super) fn hit(&self) -> Hit {
         let mut hit = Hit::default();
         match self {
-            Self::Header | Self::Commit | Self::Mark => {}
+            Self::Header | Self::Commit | Self::Husk | Self::Mark => {}
             Self::Entity(address) => drop(hit.entities.insert(*address)),
             Self::Blob(id) => drop(hit.blobs.insert(*id)),
             Self::Record(key) => drop(hit.records.insert(key.clone())),
@@ -71,8 +73,9 @@ pub(super) fn subject(frame: &[u8]) -> Option<Subject> {
     let key_bytes = usize::from(u16::from_le_bytes(array(frame.get(10..12)?)?));
     let key = frame.get(FRAME_HEADER_BYTES..)?.get(..key_bytes)?;
     Some(match frame[8] {
-        1 => Subject::Commit,
+        1 | 5 => Subject::Commit,
         2 | 3 => Subject::Mark,
+        4 => Subject::Husk,
         16 | 32 => Subject::Entity(Address(array(key)?)),
         17 | 33 => Subject::Blob(BlobId(array(key)?)),
         18 | 34 => Subject::Record(record_key(key)?),

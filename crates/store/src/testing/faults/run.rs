@@ -1,9 +1,10 @@
 //! One store on one disk, audited step by step.
 
 use super::workload::{Step, Workload};
-use crate::error::Error;
+use crate::engine::CompactOptions;
+use crate::error::{Error, ErrorKind};
 use crate::store::{Options, Store};
-use crate::testing::auditor::{Auditor, Outcome, is_of_the_device, only_cut_tails};
+use crate::testing::auditor::{Auditor, Outcome, is_of_the_device, only_cut_tails, unread};
 use crate::testing::simulated_disk::{Crash, SimulatedDisk};
 use crate::testing::{Failure, Random};
 
@@ -68,10 +69,22 @@ impl Run {
             Step::Commit(batch, durability) => self.auditor.commit(store, batch, *durability),
             Step::Sync => self.auditor.sync(store),
             Step::Check => match store.engine().check(&mut |_, _| {}) {
-                Ok(report) => only_cut_tails("checking", &report.damage).map(|()| Outcome::Done),
+                Ok(report) => self.judge_check(&report.damage),
                 Err(error) if is_of_the_device(&error) => Ok(Outcome::Failed(error)),
                 Err(error) => Err(format!("check fails with {:?}: {error}", error.kind()).into()),
             },
+            Step::Compact | Step::Maintain => {
+                let worked = if let Step::Compact = step {
+                    store.engine().compact(&CompactOptions::default(), &mut |_, _| {}).map(drop)
+                } else {
+                    store.engine().maintain().map(drop)
+                };
+                match worked {
+                    Ok(()) => self.auditor.compare(store).map(|()| Outcome::Done),
+                    Err(error) if is_of_the_device(&error) => Ok(Outcome::Failed(error)),
+                    Err(error) => Err(format!("{step:?} fails with {:?}: {error}", error.kind()).into()),
+                }
+            }
             Step::Reopen => {
                 let closed = self.auditor.close(store)?;
                 self.store = None;
@@ -89,6 +102,14 @@ impl Run {
         let left = self.disk.crash(crash, random);
         self.kill();
         self.disk = left;
+    }
+
+    /// A check may also tell of what it could not read as of damage.
+    fn judge_check(&self, damage: &[String]) -> Result<Outcome, Failure> {
+        match unread(damage).filter(|_| self.disk.has_struck()) {
+            Some(line) => Ok(Outcome::Failed(Error::new(ErrorKind::Io, line))),
+            None => only_cut_tails("checking", damage).map(|()| Outcome::Done),
+        }
     }
 
     /// Ends the process; what is not with the system is lost.

@@ -18,6 +18,10 @@ pub(super) enum Step {
     Sync,
     /// Reads and verifies everything.
     Check,
+    /// Gives back the space of what was removed.
+    Compact,
+    /// What the store would do by itself from time to time.
+    Maintain,
     /// Closes the store and opens it again.
     Reopen,
     /// The process is killed, and the next one opens the store.
@@ -39,10 +43,16 @@ impl Workload {
         Self { random: Random::new(seed ^ 0x5747_4c41_5445_5320), number: 0 }
     }
 
-    /// How the stores of this workload are opened: small segments, so that there are many.
+    /// How the stores of this workload are opened: small segments, so that there are many; some with little
+    /// memory, some with a short history.
     pub(super) fn options(seed: u64) -> Options {
-        let segment_bytes = [16, 24, 64][(seed % 3) as usize] << 10;
-        Options { segment_bytes, ..Options::default() }
+        let mut random = Random::new(seed);
+        Options {
+            segment_bytes: random.pick(&[16, 24, 64]) << 10,
+            memory_bytes_max: Some(random.pick(&[1, 64]) << 20),
+            history_revisions: random.pick(&[10, 1_000_000]),
+            ..Options::default()
+        }
     }
 
     /// The next step for a store that holds what the model holds.
@@ -53,6 +63,8 @@ impl Workload {
             5..7 => Step::Check,
             7..11 => Step::Reopen,
             11..14 => Step::Kill,
+            14..17 => Step::Compact,
+            17..19 => Step::Maintain,
             _ => {
                 let durability =
                     self.random.pick(&[Durability::Synced, Durability::Written, Durability::Buffered]);
@@ -188,4 +200,4 @@ fn foreign_log(at: usize) -> &'static [u8] {
 }
 
 /// As `docs/FORMAT.md` says.
-const SEGMENT_HEADER_BYTES: usize = 80;
+const SEGMENT_HEADER_BYTES: usize = 96;

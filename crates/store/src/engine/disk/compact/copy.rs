@@ -309,8 +309,12 @@ impl<'a> Copying<'a> {
             // Sidecars can't be asked for a record.
             _ => return Ok(!self.earlier.is_empty()),
         };
-        for sealed in self.earlier.iter().filter_map(|segment| segment.sealed.as_deref()) {
-            if sealed.sidecar.may_hold(table, frame.index_key())? {
+        for segment in self.earlier {
+            let Some(sealed) = &segment.sealed else { continue };
+            // A compacted file may hold what no table leads to, since it was removed while it was copied: without
+            // its sidecar only the removal tells that.
+            let may_hide = segment.log.id.is_compacted() && sealed.sidecar.summary().garbage_bytes > 0;
+            if may_hide || sealed.sidecar.may_hold(table, frame.index_key())? {
                 return Ok(true);
             }
         }

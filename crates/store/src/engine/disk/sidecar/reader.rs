@@ -63,7 +63,6 @@ impl Sidecar {
     }
 
     /// Which segment it describes.
-    #[cfg(test)]
     pub(crate) fn identity(&self) -> &Identity {
         &self.header.identity
     }

@@ -1,0 +1,142 @@
+//! `scrub`: reads what is stored and verifies its checksums, slowly and in pieces.
+
+use std::num::NonZeroU64;
+use std::str::FromStr;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use clap::Args;
+use serde_json::json;
+use statlas_store::{ScrubOptions, ScrubReport};
+
+use crate::args::Bytes;
+use crate::failure::Failure;
+use crate::interrupt::Interrupt;
+use crate::output::{bytes, duration, plural, printable};
+use crate::progress::Unit;
+use crate::session::Session;
+
+const EXAMPLES: &str = "\
+Examples:
+  statlas scrub                                  (the rest of the pass, at 32 MiB a second)
+  statlas scrub --rate 8MiB --for 10m            (from a timer; goes on there the next time)
+  statlas scrub --rate 0 --bytes 10GiB           (as fast as it goes)";
+
+/// Read what is stored at a limited rate, and find damage early
+///
+/// Reads everything that was in the store when the pass began and verifies its checksums, so that damage is
+/// known while there still is a copy elsewhere. Goes on where the last run stopped; `statlas stats` shows how
+/// far it is. `statlas check` verifies more, all at once.
+///
+/// Lists each damaged place that it finds, and ends with code 4 if there is one.
+#[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES)]
+pub(crate) struct Arguments {
+    /// Most bytes that are read a second; 0 for as fast as it goes
+    #[arg(long, value_name = "BYTES", default_value = "32MiB")]
+    rate: Bytes,
+    /// Stop after this time, such as `90s`, `10m`, `2h` or `1d`
+    #[arg(long = "for", value_name = "DURATION")]
+    time: Option<Time>,
+    /// Stop after about so many bytes
+    #[arg(long, value_name = "BYTES", conflicts_with = "time")]
+    bytes: Option<Bytes>,
+}
+
+/// A length of time: digits and a unit.
+#[derive(Debug, Clone, Copy)]
+struct Time(Duration);
+
+impl FromStr for Time {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let digits = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
+        let factor: u64 = match &text[digits.len()..] {
+            "s" => 1,
+            "m" => 60,
+            "h" => 60 * 60,
+            "d" => 24 * 60 * 60,
+            _ => return Err("allowed units: s, m, h, d".to_owned()),
+        };
+        let number: NonZeroU64 =
+            digits.parse().map_err(|_| "expected a whole number above 0 first".to_owned())?;
+        let seconds = number.get().checked_mul(factor).ok_or("the number is too large")?;
+        Ok(Self(Duration::from_secs(seconds)))
+    }
+}
+
+/// What is read between two looks at the clock, if the rate is not limited.
+const PIECE_BYTES: u64 = 64 << 20;
+
+pub(crate) fn run(arguments: &Arguments, session: &Session) -> Result<()> {
+    let interrupt = Interrupt::install()?;
+    let store = session.open_unannounced()?;
+    let begun = Instant::now();
+    let bar = session.output().progress("scrubbing", Some(0), Unit::Bytes);
+    let mut done = ScrubReport::default();
+    let rate = arguments.rate.0;
+    let is_over = |done: &ScrubReport| {
+        let is_late = arguments.time.is_some_and(|time| begun.elapsed() >= time.0);
+        let is_enough = arguments.bytes.is_some_and(|bytes| done.bytes >= bytes.0);
+        done.is_pass_complete || is_late || is_enough || interrupt.is_set()
+    };
+    // In pieces of a second, to look at the clock and for Ctrl-C.
+    loop {
+        let piece = if rate == 0 { PIECE_BYTES } else { rate };
+        let left = arguments.bytes.map_or(piece, |bytes| bytes.0.saturating_sub(done.bytes).clamp(1, piece));
+        let options = ScrubOptions { bytes_per_second: rate, bytes_max: left };
+        let report = store.engine().scrub(&options, &mut |read, total| {
+            bar.set_length(total);
+            bar.set_position(read);
+        })?;
+        done.bytes += report.bytes;
+        done.waited += report.waited;
+        done.damage.extend(report.damage);
+        (done.is_pass_complete, done.stats) = (report.is_pass_complete, report.stats);
+        if is_over(&done) {
+            break;
+        }
+    }
+    bar.finish_and_clear();
+    print(&done, begun.elapsed(), session)?;
+    if interrupt.is_set() && !done.is_pass_complete {
+        return Err(Failure::interrupted("stopped; the same command goes on from there").into());
+    }
+    if done.damage.is_empty() {
+        return Ok(());
+    }
+    let places = plural(done.damage.len() as u64, "place is", "places are");
+    Err(Failure::integrity(format!("{places} damaged"))
+        .hint("`statlas check` names all that is damaged; `statlas repair` saves the rest into a fresh store")
+        .into())
+}
+
+fn print(done: &ScrubReport, time: Duration, session: &Session) -> Result<()> {
+    let stats = done.stats;
+    if session.output().json() {
+        return session.output().print_json(&json!({
+            "bytes": done.bytes, "seconds": time.as_secs_f64(), "pass_complete": done.is_pass_complete,
+            "position_percent": stats.position_percent, "pass_begun_ms": stats.pass_begun_ms,
+            "last_pass_ended_ms": stats.last_pass_ended_ms, "damage_in_pass": stats.damage, "damage": done.damage,
+        }));
+    }
+    let listed: String = done.damage.iter().map(|place| format!("{}\n", printable(place))).collect();
+    let state = match done.is_pass_complete {
+        true => "the pass is complete".to_owned(),
+        false => format!("{} % of the pass is done", stats.position_percent),
+    };
+    session.output().print(format!("{listed}read {} in {}; {state}", bytes(done.bytes), duration(time)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_have_a_unit() {
+        let seconds = |text: &str| text.parse::<Time>().ok().map(|time| time.0.as_secs());
+        assert_eq!(["90s", "10m", "2h", "1d"].map(seconds), [90, 600, 7200, 86_400].map(Some));
+        assert_eq!(["", "10", "0s", "-1s", "1w", "s"].map(seconds), [None; 6]);
+    }
+}

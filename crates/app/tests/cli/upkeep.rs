@@ -1,0 +1,140 @@
+//! What keeps a store sound: `check --quick`, `scrub`, `repair` and `verify-history`.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::world::{World, entity};
+
+/// A store with a few entities, each of a commit of its own.
+fn world() -> World {
+    let world = World::new();
+    for id in ["first", "second", "third"] {
+        world.feed(&["put", "-"], entity(id, |_| {})).expect_code(0);
+    }
+    world
+}
+
+fn head(world: &World) -> String {
+    world.json(&["stats"])["head"].as_str().expect("a head").to_owned()
+}
+
+#[test]
+fn a_noted_head_proves_the_history_and_another_refutes_it() {
+    let world = world();
+    let noted = head(&world);
+    assert!(noted.starts_with("3:"), "{noted}");
+    assert!(world.ok(&["stats"]).out.contains(&noted), "people can copy it, too");
+    world.feed(&["put", "-"], entity("fourth", |_| {})).expect_code(0);
+    let run = world.ok(&["verify-history", "--head", &noted]);
+    assert!(run.out.starts_with("proved: revisions 4 to 4 "), "{run:?}");
+    let answer = world.json(&["verify-history"]);
+    assert_eq!(
+        (&answer["outcome"], &answer["from"], &answer["to"]),
+        (&"proved".into(), &0.into(), &4.into())
+    );
+    assert_eq!(answer["head"], head(&world).as_str());
+
+    let other = format!("3:{}", "ab".repeat(32));
+    world.run(&["verify-history", "--head", &other]).refuses(4, &["refuted", "revision 3"]);
+    let run = world.run(&["--json", "verify-history", "--head", &other]).expect_code(4);
+    assert_eq!((&run.values()[0]["outcome"], &run.values()[0]["broken_at"]), (&"refuted".into(), &3.into()));
+    let later = format!("9{noted}");
+    world.run(&["verify-history", "--head", &later]).refuses(4, &["ends at revision 4"]);
+    for wrong in ["", "3", "3:abcd"] {
+        world.run(&["verify-history", "--head", wrong]).refuses(2, &["--head"]);
+    }
+    world.damage(br#""id":"second""#);
+    world.run(&["verify-history"]).refuses(4, &["revision 2", "damaged"]);
+    world.ok(&["verify-history", "--head", &noted]);
+}
+
+#[test]
+fn a_damaged_store_is_saved_into_a_fresh_one() {
+    let world = world();
+    world.write("in/a.txt", "one");
+    world.ok(&["import", "in"]);
+    let sound = world.json(&["repair", "--to", "copy"]);
+    assert_eq!((&sound["complete"], &sound["entities"]), (&true.into(), &world.entities().into()));
+    world.ok(&["--store", "copy", "check"]);
+    let export = |store: &str| {
+        let mut lines: Vec<String> =
+            world.ok(&["--store", store, "export"]).lines().iter().map(|line| (*line).to_owned()).collect();
+        lines.sort();
+        lines
+    };
+    assert_eq!(export("copy"), export("statlas.store"));
+
+    world.damage(br#""id":"second""#);
+    fs::remove_file(world.path("statlas.store/STATLAS")).expect("it is there");
+    world.run(&["stats"]).expect_code(1);
+    let address = world.feed(&["address"], entity("second", |_| {})).out;
+    let run = world.run(&["repair", "--to", "saved"]).refuses(4, &["1 thing is lost"]);
+    assert!(run.out.contains(address.trim()), "{run:?}");
+    let run = world.run(&["--json", "repair", "--to", "again"]).expect_code(4);
+    let report = &run.values()[0];
+    assert_eq!(report["complete"], false);
+    assert!(report["lost"][0].as_str().is_some_and(|line| line.contains(address.trim())), "{report}");
+    assert_eq!(
+        report["notes"].as_array().map(Vec::len),
+        Some(1),
+        "the missing file STATLAS is noted: {report}"
+    );
+    world.ok(&["--store", "saved", "check"]);
+    world.ok(&["--store", "saved", "get", "first"]);
+    world.run(&["--store", "saved", "get", "second"]).expect_code(3);
+    assert_eq!(world.ok(&["--store", "saved", "find", "--count"]).out.trim(), "3");
+    // Never over something that is there.
+    world.run(&["repair", "--to", "saved"]).refuses(1, &["new or empty"]);
+    world.run(&["--store", "nowhere", "repair", "--to", "new"]).refuses(1, &["no store is here"]);
+    world.run(&["--store", "memory:", "repair", "--to", "new"]).refuses(2, &["directory"]);
+    assert!(!world.path("new").exists());
+}
+
+#[test]
+fn scrubbing_goes_on_where_it_stopped_and_stats_show_how_far_it_is() {
+    let world = World::new();
+    let lines = world.ok(&["generate", "--count", "2000"]).out;
+    world.feed(&["load", "-"], &lines).expect_code(0);
+    assert_eq!(world.json(&["stats"])["scrub"], Value::Null);
+    let first = world.json(&["scrub", "--rate", "0", "--bytes", "100KiB"]);
+    assert_eq!(first["pass_complete"], false);
+    let percent = first["position_percent"].as_u64().expect("a number");
+    assert!((1..100).contains(&percent), "{first}");
+    assert_eq!(world.json(&["stats"])["scrub"]["position_percent"], percent);
+    assert!(world.ok(&["stats"]).out.contains(&format!("at {percent} %")));
+    let rest = world.json(&["scrub", "--for", "1h"]);
+    assert_eq!((&rest["pass_complete"], &rest["damage"]), (&true.into(), &Value::Array(Vec::new())));
+    let read = |answer: &Value| answer["bytes"].as_u64().expect("a number");
+    assert_eq!(
+        read(&first) + read(&rest),
+        fs::metadata(world.path("statlas.store/log/00000001.seg")).expect("a file").len()
+    );
+    assert!(
+        world.ok(&["stats"]).out.contains("last pass ended 0 s ago")
+            || world.ok(&["stats"]).out.contains("s ago")
+    );
+
+    world.damage(b"node-1");
+    let run = world.run(&["scrub"]).refuses(4, &["1 place is damaged", "statlas repair"]);
+    assert!(run.out.contains("offset") && run.out.contains("the pass is complete"), "{run:?}");
+    assert_eq!(world.json(&["stats"])["scrub"]["damage"], 1);
+    for wrong in [&["scrub", "--for", "1"][..], &["scrub", "--for", "0s"], &["scrub", "--rate", "fast"]] {
+        world.run(wrong).expect_code(2);
+    }
+}
+
+#[test]
+fn a_quick_check_says_what_it_did_not_read() {
+    let world = world();
+    let run = world.ok(&["check", "--quick"]);
+    assert!(run.out.starts_with("sound: "), "{run:?}");
+    assert_eq!(
+        world.json(&["check", "--quick"])["bytes_unread"],
+        0,
+        "there is one file, and it is being written"
+    );
+    assert_eq!(world.json(&["check"])["bytes_unread"], 0);
+    world.damage(br#""id":"second""#);
+    world.run(&["check", "--quick"]).refuses(4, &["damaged"]);
+}

@@ -1,0 +1,268 @@
+//! Scrubbing in pieces, and the quick check.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use statlas_store::{ErrorKind, Location, Options, ScrubOptions, ScrubReport, ScrubStats, Store};
+
+use crate::aged::{compact, content, fill, flip, frames, open, options};
+use crate::durability::{folder, segments};
+
+const PIECE: ScrubOptions = ScrubOptions { bytes_per_second: 0, bytes_max: 3000 };
+const WHOLE: ScrubOptions = ScrubOptions { bytes_per_second: 0, bytes_max: 0 };
+
+fn scrub(store: &Store, options: &ScrubOptions) -> ScrubReport {
+    store.engine().scrub(options, &mut |_, _| {}).expect("it can be read")
+}
+
+fn stats(store: &Store) -> Option<ScrubStats> {
+    store.engine().stats().scrub
+}
+
+fn log_bytes(path: &Path) -> u64 {
+    segments(path).iter().map(|segment| fs::metadata(segment).expect("it is there").len()).sum()
+}
+
+/// The first entity frame of a segment, with a bit of its text flipped.
+fn damage(segment: &Path) -> String {
+    let frame = frames(segment).into_iter().find(|frame| frame.kind == 16).expect("an entity");
+    flip(segment, frame.offset + frame.bytes - 20);
+    format!("offset {}", frame.offset)
+}
+
+/// A complete segment with its number.
+fn segment(path: &Path, at: usize) -> PathBuf {
+    segments(path)[at].clone()
+}
+
+#[test]
+fn a_pass_reads_everything_once_in_pieces_over_openings() {
+    let folder = folder();
+    let path = folder.path().join("store");
+    fill(&open(&path), 0..40);
+    let total = log_bytes(&path);
+    let (mut bytes, mut pieces) = (0, 0);
+    loop {
+        // Closing writes a frame only if something was written.
+        let store = open(&path);
+        assert_eq!(stats(&store).is_some(), pieces > 0);
+        let report = scrub(&store, &PIECE);
+        (bytes, pieces) = (bytes + report.bytes, pieces + 1);
+        assert_eq!(report.damage, Vec::<String>::new());
+        let expected = (bytes * 100 / total) as u8;
+        assert_eq!(report.stats.position_percent, expected.min(100));
+        assert_eq!(stats(&store), Some(report.stats));
+        assert_eq!(report.stats.last_pass_ended_ms > 0, report.is_pass_complete);
+        if report.is_pass_complete {
+            break;
+        }
+        assert!(report.bytes >= 3000, "{report:?}");
+    }
+    assert_eq!(bytes, total);
+    assert!(pieces as u64 > total / 5000);
+    let store = open(&path);
+    let first = stats(&store).expect("there was a pass");
+    assert_eq!(scrub(&store, &WHOLE).bytes, total, "the next pass reads everything again");
+    let second = stats(&store).expect("there were passes");
+    assert!(second.pass_begun_ms >= first.last_pass_ended_ms, "{first:?} {second:?}");
+}
+
+#[test]
+fn a_pass_covers_what_was_there_when_it_began() {
+    let folder = folder();
+    let path = folder.path().join("store");
+    let store = open(&path);
+    fill(&store, 0..20);
+    let total = log_bytes(&path);
+    let mut bytes = scrub(&store, &PIECE).bytes;
+    fill(&store, 20..60);
+    let rest = scrub(&store, &WHOLE);
+    bytes += rest.bytes;
+    assert!(rest.is_pass_complete);
+    assert_eq!(bytes, total);
+    assert!(log_bytes(&path) > 2 * total);
+}
+
+#[test]
+fn segments_that_are_compacted_away_meanwhile_are_skipped() {
+    let folder = folder();
+    let path = folder.path().join("store");
+    let store = open(&path);
+    fill(&store, 0..40);
+    scrub(&store, &PIECE);
+    let before = log_bytes(&path);
+    compact(&store);
+    let rest = scrub(&store, &WHOLE);
+    assert!(rest.is_pass_complete && rest.damage.is_empty(), "{rest:?}");
+    assert!(rest.bytes < before / 2, "{} of {before}", rest.bytes);
+    // The next pass reads the compacted ones.
+    assert_eq!(scrub(&store, &WHOLE).bytes, log_bytes(&path));
+}
+
+#[test]
+fn damage_is_listed_counted_and_known_from_the_next_opening_on() {
+    let folder = folder();
+    let path = folder.path().join("store");
+    let store = open(&path);
+    fill(&store, 0..40);
+    drop(store);
+    let places = [damage(&segment(&path, 2)), damage(&segment(&path, 5))];
+    // No whole frame follows a damaged one at the end of a segment.
+    let last = frames(&segment(&path, 8)).pop().expect("a frame");
+    flip(&segment(&path, 8), last.offset + 20);
+    flip(&segment(&path, 9), 40);
+    let store = open(&path);
+    let report = scrub(&store, &WHOLE);
+    let listed = |text: &str| report.damage.iter().any(|line| line.contains(text));
+    assert!(places.iter().all(|place| listed(place)), "{report:?}");
+    assert!(listed(&format!("offset {}", last.offset)) && listed("segment 10 offset 0"), "{report:?}");
+    assert!(report.damage[0].contains("about entity"), "{report:?}");
+    assert_eq!((report.damage.len(), report.stats.damage), (4, 4));
+    drop(store);
+    let store = open(&path);
+    assert_eq!(stats(&store).expect("there was a pass").damage, 4);
+    let known = store.engine().stats().damage;
+    assert!(report.damage[..2].iter().all(|line| known.contains(line)), "{known:?}");
+    assert!(store.engine().may_miss_entities());
+}
+
+#[test]
+fn a_state_that_is_damaged_or_missing_means_starting_over() {
+    let folder = folder();
+    let path = folder.path().join("store");
+    fill(&open(&path), 0..40);
+    let total = log_bytes(&path);
+    for spoil in [|file: &Path| flip(file, 50), |file: &Path| fs::remove_file(file).expect("it is there")] {
+        scrub(&open(&path), &PIECE);
+        assert!(path.join("SCRUB").exists());
+        let store = open(&path);
+        assert!(scrub(&store, &PIECE).stats.position_percent > 0);
+        drop(store);
+        spoil(&path.join("SCRUB"));
+        let store = open(&path);
+        assert_eq!(stats(&store), None);
+        let report = scrub(&store, &WHOLE);
+        assert_eq!((report.bytes, report.is_pass_complete), (total, true));
+    }
+}
+
+#[test]
+fn the_rate_is_kept() {
+    let folder = folder();
+    let path = folder.path().join("store");
+    let store = open(&path);
+    fill(&store, 0..40);
+    let bytes = log_bytes(&path);
+    let begun = Instant::now();
+    let report = scrub(&store, &ScrubOptions { bytes_per_second: bytes * 10, bytes_max: 0 });
+    assert!(begun.elapsed() >= Duration::from_millis(90), "{:?}", begun.elapsed());
+    assert!(report.waited > Duration::ZERO);
+}
+
+#[test]
+fn maintenance_scrubs_if_it_is_told_to() {
+    let folder = folder();
+    let path = folder.path().join("store");
+    fill(&open(&path), 0..40);
+    damage(&segment(&path, 2));
+    let store = open(&path);
+    while store.engine().maintain().expect("it can be maintained") {}
+    assert_eq!(stats(&store), None, "by default it does not");
+    drop(store);
+    let options = Options { scrub_bytes_per_second: 20_000, ..options(u64::MAX) };
+    let store = Store::open(&Location::Disk(path), &options).expect("it opens");
+    let mut pieces = 0;
+    while store.engine().maintain().expect("it can be maintained") {
+        pieces += 1;
+        assert!(stats(&store).is_none_or(|stats| stats.last_pass_ended_ms == 0));
+    }
+    assert!(pieces >= 2, "{pieces}");
+    let done = stats(&store).expect("a pass");
+    assert_eq!((done.damage, done.position_percent), (1, 100));
+    assert!(!store.engine().maintain().expect("it can be maintained"), "the next pass is not due");
+    assert_eq!(stats(&store), Some(done));
+}
+
+#[test]
+fn a_closed_store_is_not_scrubbed() {
+    let folder = folder();
+    let store = open(&folder.path().join("store"));
+    store.close().expect("it closes");
+    let refused = store.engine().scrub(&WHOLE, &mut |_, _| {}).expect_err("it is closed");
+    assert_eq!(refused.kind(), ErrorKind::Closed);
+}
+
+fn quick(store: &Store) -> Vec<String> {
+    store.engine().check_quick(&mut |_, _| {}).expect("it can be read").damage
+}
+
+#[test]
+fn a_quick_check_finds_a_sound_store_sound_and_reads_little() {
+    let folder = folder();
+    for (name, history) in [("plain", None), ("history", Some(u64::MAX)), ("reduced", Some(3))] {
+        let path = folder.path().join(name);
+        let store = open(&path);
+        fill(&store, 0..40);
+        drop(store);
+        let store =
+            Store::open(&Location::Disk(path.clone()), &options(history.unwrap_or(0))).expect("it opens");
+        if history.is_some() {
+            compact(&store);
+        }
+        for store in [store, open(&folder.path().join("other"))] {
+            let full = store.engine().check(&mut |_, _| {}).expect("it can be read");
+            let report = store.engine().check_quick(&mut |_, _| {}).expect("it can be read");
+            assert_eq!((report.damage, full.damage), (Vec::new(), Vec::new()), "{name}");
+            assert_eq!((&report.chain_head, full.bytes_unread), (&full.chain_head, 0));
+            if store.engine().stats().segments > 1 {
+                assert!(report.bytes_unread > full.bytes / 2, "{} of {}", report.bytes_unread, full.bytes);
+            }
+        }
+        let reopened = open(&path.clone());
+        assert_eq!(quick(&reopened), Vec::<String>::new(), "{name}");
+    }
+}
+
+#[test]
+fn a_quick_check_finds_what_is_wrong_beside_the_frames() {
+    let folder = folder();
+    let path = folder.path().join("store");
+    fill(&open(&path), 0..40);
+    let sound = content(&path);
+    let restore =
+        || sound.iter().for_each(|(file, bytes)| fs::write(file, bytes).expect("it can be written"));
+    let victim = segment(&path, 3);
+    let length = fs::metadata(&victim).expect("it is there").len();
+    let check = |what: &str, expected: &str, spoil: &dyn Fn()| {
+        // While it is open, so that the opening does not find it.
+        let store = open(&path);
+        assert_eq!(quick(&store), Vec::<String>::new());
+        spoil();
+        let found = quick(&store);
+        assert!(found.iter().any(|line| line.contains(expected)), "{what}: {found:?}");
+        drop(store);
+        restore();
+    };
+    check("a header", "segment 4 offset 0", &|| flip(&victim, 30));
+    check("a mark", "the last frame of the segment is damaged", &|| flip(&victim, length as usize - 20));
+    check("STATLAS", "STATLAS", &|| flip(&path.join("STATLAS"), 20));
+    check("a longer file", "expected", &|| {
+        let mut bytes = fs::read(&victim).expect("it can be read");
+        bytes.extend_from_slice(&[0; 8]);
+        fs::write(&victim, bytes).expect("it can be written");
+    });
+    let last = segments(&path).pop().expect("a segment");
+    check("the segment that is being written", "damaged", &|| flip(&last, 96 + 60));
+    check("a sidecar", ".idx", &|| flip(&victim.with_extension("idx"), 700));
+    // What it does not find: a bit inside a frame of a complete segment.
+    damage(&victim);
+    let store = open(&path);
+    assert_eq!(quick(&store), Vec::<String>::new());
+    assert!(!store.engine().check(&mut |_, _| {}).expect("it can be read").damage.is_empty());
+    drop(store);
+    // But what the opening found.
+    let store = open(&path);
+    assert!(!store.engine().stats().damage.is_empty());
+    assert!(!quick(&store).is_empty());
+}
