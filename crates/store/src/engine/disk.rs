@@ -338,7 +338,13 @@ fn has_batches(storage: &dyn Storage) -> Result<bool> {
 
 fn read_or_create_header(storage: &dyn Storage, place: &str, segment_bytes: u64) -> Result<[u8; 16]> {
     match storage.read(HEADER_NAME) {
-        Ok(bytes) => return StoreHeader::decode(&bytes, place).map(|header| header.store_id),
+        Ok(bytes) => {
+            let header = StoreHeader::decode(&bytes, place)?;
+            // Who made it may have been killed before the name was safe.
+            let failed = |error| Error::io(format!("{place}: syncing the folder of the store failed"), error);
+            storage.sync_folder(".").map_err(failed)?;
+            return Ok(header.store_id);
+        }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
         Err(error) => return Err(Error::io(format!("{place}: reading the file STATLAS failed"), error)),
     }
@@ -352,6 +358,7 @@ fn read_or_create_header(storage: &dyn Storage, place: &str, segment_bytes: u64)
     let random = || RandomState::new().build_hasher().finish().to_le_bytes();
     let store_id: [u8; 16] = std::array::from_fn(|at| if at < 8 { random()[at] } else { random()[at - 8] });
     // The file STATLAS comes last: with it, the store is there.
+    storage.sync_folder(".").map_err(failed)?;
     let header = SegmentHeader::written(1, store_id, 1, [0; 32]);
     create_segment(storage, &header, segment_bytes)?;
     storage.write(HEADER_NAME, &StoreHeader { store_id }.encode()).map_err(failed)?;

@@ -316,7 +316,7 @@ impl Copying<'_, '_> {
         let failed = |error| Error::io(format!("reading the copy {name} failed"), error);
         let file = self.target.open_to_read(name).map_err(failed)?;
         let bytes = file.len().map_err(failed)?;
-        let mut window = Window::new(&*file, bytes, &mut self.buffer);
+        let mut window = Window::new(&*file, bytes, log.salt, &mut self.buffer);
         let scanned = scan(log.id, &mut window, Depth::Checksums).map_err(failed)?;
         self.audit.content(&scanned);
         Ok(())

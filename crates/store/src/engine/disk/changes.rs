@@ -117,7 +117,7 @@ impl Reading {
         let failed = |error| Error::io(format!("reading {} failed", log.id.file_name()), error);
         self.frames.clear();
         let mut buffer = Vec::new();
-        let mut window = Window::new(&*log.file, end, &mut buffer);
+        let mut window = Window::new(&*log.file, end, log.salt, &mut buffer);
         let mut at = start;
         while at < end && !self.is_done {
             let place = Location::new(log.id, at);
@@ -144,7 +144,8 @@ impl Reading {
         let mut at = 0;
         while at < bytes.len() && !self.is_done {
             let place = Location::new(log.id, start + at as u64);
-            let frame = Frame::decode(&bytes[at..]).map_err(|reason| corrupt(place, reason))?;
+            let mark = log.salt.at(place.offset());
+            let frame = Frame::decode(&bytes[at..], mark).map_err(|reason| corrupt(place, reason))?;
             self.frame(place, &frame)?;
             at += frame.header.frame_bytes();
         }

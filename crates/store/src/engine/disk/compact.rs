@@ -24,8 +24,9 @@ use super::log::LogFile;
 use super::seal::keep_sidecar;
 use super::sidecar::{EffectKind, Identity, TableId};
 use super::view::{Sealed, Segment, View};
+use super::writer::Writer;
 use crate::columns::{Bit, Rows as _};
-use crate::engine::{CompactOptions, CompactReport, ProgressFn};
+use crate::engine::{CompactOptions, CompactReport, Durability, ProgressFn};
 use crate::error::{Error, Result};
 
 /// How often making the sidecar is tried beside the writers before they have to wait for it.
@@ -149,16 +150,16 @@ impl DiskEngine {
                 copied.take_state(inputs, &self.tables.inner.read().active);
             }
             let sealed = self.finish_file(&mut copied)?;
-            let _writer = self.writer.lock();
+            let mut writer = self.writer.lock();
             // A segment that was sealed meanwhile holds effects on the inputs, which nobody could find again.
             if self.log.view.load().segments.len() == sealed_before {
-                return self.swap(copied, sealed, inputs);
+                return self.swap(&mut writer, copied, sealed, inputs);
             }
         }
-        let _writer = self.writer.lock();
+        let mut writer = self.writer.lock();
         copied.take_state(inputs, &self.tables.inner.read().active);
         let sealed = self.finish_file(&mut copied)?;
-        self.swap(copied, sealed, inputs)
+        self.swap(&mut writer, copied, sealed, inputs)
     }
 
     /// Writes the sidecar of a copied file, and makes both survive a power cut under a temporary name.
@@ -166,19 +167,20 @@ impl DiskEngine {
         let identity =
             Identity { store_id: self.store_id, segment: copied.log.id.0, log_bytes: copied.log.written() };
         let encoded = copied.tables.encode(identity, copied.chain);
-        let sidecar = keep_sidecar(&*self.storage, copied.log.id, encoded, &identity)?;
-        let name = copied.log.id.sidecar_name();
-        let sync = || self.storage.open(&name, false)?.sync();
-        sync().map_err(|error| Error::io(format!("syncing {name} failed"), error))?;
-        Ok(Sealed::new(sidecar))
+        keep_sidecar(&*self.storage, copied.log.id, encoded, &identity).map(Sealed::new)
     }
 
-    /// Leads everybody to the new file. The caller holds the commit lock.
-    fn swap(&self, copied: Copied, sealed: Sealed, inputs: &[Segment]) -> Result<()> {
+    /// Leads everybody to the new file.
+    fn swap(&self, writer: &mut Writer, copied: Copied, sealed: Sealed, inputs: &[Segment]) -> Result<()> {
+        // What was left out is out of date because of what was written meanwhile: that must not be lost now.
+        self.reach(writer, Durability::Synced)?;
         let name = copied.log.id.file_name();
         let failed = |error| Error::io(format!("putting {name} in its place failed"), error);
         self.storage.rename(&format!("{name}.new"), &name).map_err(failed)?;
-        self.storage.sync_folder("log").map_err(failed)?;
+        if let Err(error) = self.storage.sync_folder("log") {
+            // Which files the next opening finds is not known: what is written now might be about others.
+            return Err(self.poison(writer, failed(error)));
+        }
         let mut inner = self.tables.inner.write();
         let view = self.log.view.load_full();
         let first = inputs[0].log.id;

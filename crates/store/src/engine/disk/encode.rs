@@ -5,7 +5,7 @@ use std::ops::Range;
 use sha2::{Digest, Sha256};
 
 use super::format::{
-    COMMIT_FRAME_BYTES, FLAG_BLOB, FLAG_MANIFEST, FLAG_TOKEN, Frame, Kind, Label, write_frame,
+    COMMIT_FRAME_BYTES, FLAG_BLOB, FLAG_MANIFEST, FLAG_TOKEN, Frame, Kind, Label, Mark, write_frame,
 };
 use crate::batch::{Batch, BlobForm, Operation, RecordKey};
 use crate::overlay::Plan;
@@ -48,19 +48,20 @@ impl EncodedBatch {
     }
 
     /// Appends the frames that change something, and returns their sums. `place` is told the index of each
-    /// operation and where its frame stands in `out`.
+    /// operation and where its frame stands in `out`, and says what mark it has there.
     pub(super) fn append(
         &self,
         plan: &Plan,
         out: &mut Vec<u8>,
-        mut place: impl FnMut(usize, Range<usize>),
+        mut place: impl FnMut(usize, Range<usize>) -> Mark,
     ) -> Sums {
         let kept =
             || plan.changes.iter().enumerate().filter(|(_, changes)| **changes).map(|(index, _)| index);
         for index in kept() {
             let start = out.len();
             out.extend_from_slice(&self.bytes[self.frames[index].clone()]);
-            place(index, start..out.len());
+            let mark = place(index, start..out.len());
+            mark.put_on(&mut out[start..]);
         }
         if plan.changes.iter().all(|changes| *changes) {
             return self.whole;
@@ -73,7 +74,7 @@ fn sums<'a>(bytes: &[u8], frames: impl Iterator<Item = &'a Range<usize>>) -> Sum
     let (mut digest, mut frames_crc, mut count) = (Sha256::new(), 0, 0);
     for range in frames {
         // The frame was made just now, so it decodes; the checksum is not what costs here.
-        let Ok(frame) = Frame::decode(&bytes[range.clone()]) else { continue };
+        let Ok(frame) = Frame::decode(&bytes[range.clone()], Mark::NONE) else { continue };
         frame.chain(|bytes| digest.update(bytes));
         frames_crc = crc32c::crc32c_append(frames_crc, &frame.header.crc.to_le_bytes());
         count += 1;

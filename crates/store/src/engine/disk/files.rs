@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::format::{SEGMENT_HEADER_BYTES, SegmentHeader, SegmentId};
+use super::format::{COMMIT_FRAME_BYTES, Frame, Kind, SEGMENT_HEADER_BYTES, Salt, SegmentHeader, SegmentId};
 use super::log::LogFile;
 use super::storage::Storage;
 use super::writer::SEGMENT_ROOM_BYTES;
@@ -36,9 +36,14 @@ pub(super) fn find_files(
     store_id: [u8; 16],
     segment_bytes: u64,
 ) -> Result<Vec<FoundFile>> {
+    // A process that was killed may have left what the system has and the device has not. From here on it is
+    // built upon, so it is made safe first: files are removed since others are there, and what follows it
+    // will be synced.
+    storage.sync_folder("log").map_err(|error| Error::io("syncing the folder log failed", error))?;
     remove_unfinished(storage)?;
     let mut ids = segment_ids(storage)?;
-    drop_unborn_segment(storage, &mut ids)?;
+    drop_unborn_segment(storage, &store_id, &mut ids)?;
+    sync_written(storage, &ids)?;
     let mut headers = Vec::new();
     for id in ids {
         headers.push((id, read_header(storage, id)?));
@@ -74,20 +79,55 @@ fn remove_unfinished(storage: &dyn Storage) -> Result<()> {
     Ok(())
 }
 
-/// A crash while a segment was made leaves a last file without a whole header, and so without a batch.
-fn drop_unborn_segment(storage: &dyn Storage, ids: &mut Vec<SegmentId>) -> Result<()> {
-    // The first segment is older than the store itself, so it was whole once.
-    let [_, .., last] = ids[..] else { return Ok(()) };
+/// A crash while a segment was made leaves a last file without a whole header, or one that the segment before
+/// does not lead to. Neither ever held a batch.
+fn drop_unborn_segment(storage: &dyn Storage, store_id: &[u8; 16], ids: &mut Vec<SegmentId>) -> Result<()> {
+    // The first segment is older than the store itself, so it was whole once; so was one whose predecessor was
+    // compacted.
+    let [.., before, last] = written_ids(ids)[..] else { return Ok(()) };
+    if before.number() + 1 != last.number() {
+        return Ok(());
+    }
     let name = last.file_name();
     let failed = |error| Error::io(format!("opening {name} failed"), error);
     let bytes = storage.open(&name, false).and_then(|file| file.len()).map_err(failed)?;
-    if bytes <= SEGMENT_HEADER_BYTES as u64 && read_header(storage, last)?.is_err() {
+    let is_empty = bytes <= SEGMENT_HEADER_BYTES as u64;
+    if is_empty && (read_header(storage, last)?.is_err() || !is_continued(storage, store_id, before)?) {
         storage
             .remove(&name)
             .map_err(|error| Error::io(format!("removing the unfinished {name} failed"), error))?;
-        ids.pop();
+        ids.retain(|id| *id != last);
     }
     Ok(())
+}
+
+/// Whether a segment ends with the frame that says that another follows.
+fn is_continued(storage: &dyn Storage, store_id: &[u8; 16], id: SegmentId) -> Result<bool> {
+    let name = id.file_name();
+    let failed = |error| Error::io(format!("reading {name} failed"), error);
+    let file = storage.open(&name, false).map_err(failed)?;
+    let Some(start) = file.len().map_err(failed)?.checked_sub(COMMIT_FRAME_BYTES as u64) else {
+        return Ok(false);
+    };
+    let mut bytes = vec![0; COMMIT_FRAME_BYTES];
+    file.read_at(start, &mut bytes).map_err(failed)?;
+    Ok(Frame::decode(&bytes, Salt::of(store_id, id).at(start)).is_ok_and(|frame| frame.header.kind == Kind::Continued))
+}
+
+/// Syncs the segments that were written to last: the newest, and the one before it, whose end may have been
+/// written just before the newest was begun.
+fn sync_written(storage: &dyn Storage, ids: &[SegmentId]) -> Result<()> {
+    for id in written_ids(ids).iter().rev().take(2) {
+        let name = id.file_name();
+        let sync = || storage.open(&name, false)?.sync();
+        sync().map_err(|error| Error::io(format!("syncing {name} failed"), error))?;
+    }
+    Ok(())
+}
+
+/// The ids of the segments that writers made, in order.
+fn written_ids(ids: &[SegmentId]) -> Vec<SegmentId> {
+    ids.iter().copied().filter(|id| !id.is_compacted()).collect()
 }
 
 /// Removes the files that a compacted one stands for.

@@ -191,9 +191,52 @@ impl SegmentHeader {
     }
 }
 
+/// What the checksums of a segment's frames are mixed with: a frame is one only where it was written. A copy of
+/// a log that is stored as a file is not mistaken for the log around it, and a piece that the device put in
+/// another place is noticed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Salt(u32);
+
+impl Salt {
+    /// That of a segment of a store.
+    pub(super) fn of(store_id: &[u8; 16], id: SegmentId) -> Self {
+        Self(crc32c::crc32c_append(crc32c::crc32c(store_id), &id.0.to_le_bytes()))
+    }
+
+    /// The one under which the bytes of a frame are whole at an offset.
+    pub(super) fn that_explains(frame: &[u8], offset: u64) -> Self {
+        let mark = frame.first_chunk().map_or(0, |crc| u32::from_le_bytes(*crc)) ^ crc32c::crc32c(&frame[4..]);
+        Self(Self(mark).at(offset).0)
+    }
+
+    /// The mark of frames that begin at an offset.
+    #[inline]
+    pub(super) fn at(self, offset: u64) -> Mark {
+        // Offsets stay below 2^35, and the factor is odd: no two of a segment have the same mark.
+        Mark(self.0 ^ ((offset / ALIGNMENT as u64) as u32).wrapping_mul(0x9e37_79b1))
+    }
+}
+
+/// What the checksum of the frames at one place is mixed with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Mark(u32);
+
+impl Mark {
+    /// That of frames that have no place yet.
+    pub(super) const NONE: Self = Self(0);
+
+    /// Marks the frame that `bytes` begin with, which has no mark yet.
+    pub(super) fn put_on(self, bytes: &mut [u8]) {
+        if let Some(crc) = bytes.first_chunk_mut::<4>() {
+            *crc = (u32::from_le_bytes(*crc) ^ self.0).to_le_bytes();
+        }
+    }
+}
+
 /// The header of a frame, its lengths bounded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct FrameHeader {
+    /// CRC-32C of the frame; in a header that was not verified, with the mark of its place.
     pub(super) crc: u32,
     pub(super) payload_bytes: usize,
     pub(super) kind: Kind,
@@ -241,10 +284,11 @@ pub(super) struct Frame<'a> {
 }
 
 impl<'a> Frame<'a> {
-    /// The frame that `bytes` begin with, or what is wrong with it.
-    pub(super) fn decode(bytes: &'a [u8]) -> std::result::Result<Self, &'static str> {
+    /// The frame that `bytes` begin with and that stands in a place, or what is wrong with it.
+    pub(super) fn decode(bytes: &'a [u8], mark: Mark) -> std::result::Result<Self, &'static str> {
         let header = bytes.first_chunk().ok_or("the frame is cut short")?;
-        let header = FrameHeader::decode(header)?;
+        let mut header = FrameHeader::decode(header)?;
+        header.crc ^= mark.0;
         let bytes = bytes.get(..header.frame_bytes()).ok_or("the frame is cut short")?;
         if crc32c::crc32c(&bytes[4..]) != header.crc {
             return Err("the frame's checksum is wrong");
@@ -315,7 +359,8 @@ impl<'a> Frame<'a> {
         if self.header.kind == Kind::Husk {
             return update(self.payload());
         }
-        update(&self.bytes[..FRAME_HEADER_BYTES + self.header.key_bytes]);
+        update(&self.header.crc.to_le_bytes());
+        update(&self.bytes[4..FRAME_HEADER_BYTES + self.header.key_bytes]);
         match self.header.kind {
             Kind::Entity => {
                 let token = if self.header.flags & FLAG_TOKEN != 0 { 64 } else { 0 };
@@ -333,9 +378,12 @@ impl<'a> Frame<'a> {
         crate::index::key_of(&self.sha256())
     }
 
-    /// The whole frame.
-    pub(super) fn bytes(&self) -> &'a [u8] {
-        self.bytes
+    /// Appends the whole frame, for another place.
+    pub(super) fn copy_to(&self, out: &mut Vec<u8>, mark: Mark) {
+        let start = out.len();
+        out.extend_from_slice(&self.header.crc.to_le_bytes());
+        out.extend_from_slice(&self.bytes[4..]);
+        mark.put_on(&mut out[start..]);
     }
 
     /// The header and the key of the frame that a husk stands for.
@@ -415,7 +463,7 @@ pub(super) struct Label {
     pub(super) ordinal: u32,
 }
 
-/// Appends a frame; key and payload are given in pieces.
+/// Appends a frame without a mark; key and payload are given in pieces.
 pub(super) fn write_frame(out: &mut Vec<u8>, label: Label, key: &[&[u8]], payload: &[&[u8]]) {
     let start = out.len();
     let length = |pieces: &[&[u8]]| pieces.iter().map(|piece| piece.len()).sum::<usize>();
@@ -483,7 +531,7 @@ mod tests {
         assert_eq!(frame[4..16], [5, 0, 0, 0, 18, 0, 6, 0, 5, 0, 0, 0]);
         assert_eq!(&frame[16..], b"\x01\0ckeyvalue\0\0\0\0\0");
         assert_eq!(frame[..4], crc32c::crc32c(&frame[4..]).to_le_bytes());
-        let decoded = Frame::decode(frame).expect("a frame");
+        let decoded = Frame::decode(frame, Mark::NONE).expect("a frame");
         assert_eq!(decoded.payload(), b"value");
         assert_eq!(decoded.record_key(), RecordKey::new("c", "key").ok());
     }
@@ -494,7 +542,7 @@ mod tests {
         let label = Label { kind: Kind::Commit, flags: 0, ordinal: 0 };
         write_frame(&mut out, label, &[], &[&commit_payload().encode()]);
         assert_eq!(out.len(), COMMIT_FRAME_BYTES);
-        assert_eq!(Frame::decode(&out).expect("a frame").commit(), commit_payload());
+        assert_eq!(Frame::decode(&out, Mark::NONE).expect("a frame").commit(), commit_payload());
     }
 
     #[test]
@@ -504,10 +552,10 @@ mod tests {
         for bit in 0..out.len() * 8 {
             let mut damaged = out.clone();
             damaged[bit / 8] ^= 1 << (bit % 8);
-            assert!(Frame::decode(&damaged).is_err(), "bit {bit}");
+            assert!(Frame::decode(&damaged, Mark::NONE).is_err(), "bit {bit}");
         }
         for len in 0..out.len() {
-            assert!(Frame::decode(&out[..len]).is_err(), "length {len}");
+            assert!(Frame::decode(&out[..len], Mark::NONE).is_err(), "length {len}");
         }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arc_swap::ArcSwap;
 use parking_lot::RwLock;
 
-use super::format::{FRAME_HEADER_BYTES, Frame, FrameHeader, Location, SegmentHeader, SegmentId};
+use super::format::{FRAME_HEADER_BYTES, Frame, FrameHeader, Location, Salt, SegmentHeader, SegmentId};
 use super::storage::{Mapping, StorageFile};
 use super::view::View;
 use crate::error::{Error, ErrorKind, Result};
@@ -21,6 +21,7 @@ pub(super) struct LogFile {
     pub(super) forgotten: u64,
     /// The head of the hash chain before it.
     pub(super) chain: [u8; 32],
+    pub(super) salt: Salt,
     pub(super) file: Box<dyn StorageFile>,
     map: Box<dyn Mapping>,
     /// Bytes that may be read through the mapping.
@@ -35,8 +36,9 @@ impl LogFile {
         map: Box<dyn Mapping>,
         written: u64,
     ) -> Self {
-        let SegmentHeader { id, first, last, forgotten, chain, .. } = *header;
-        Self { id, first, last, forgotten, chain, file, map, written: AtomicU64::new(written) }
+        let SegmentHeader { id, first, last, forgotten, chain, store_id, .. } = *header;
+        let salt = Salt::of(&store_id, id);
+        Self { id, first, last, forgotten, chain, salt, file, map, written: AtomicU64::new(written) }
     }
 
     fn read_at(&self, offset: u64, bytes: usize, buffer: &mut Vec<u8>) -> Result<()> {
@@ -123,8 +125,9 @@ impl Reader<'_> {
     /// Copies the frame at a location into `buffer` and verifies it.
     #[inline]
     pub(super) fn frame<'b>(&self, location: Location, buffer: &'b mut Vec<u8>) -> Result<Frame<'b>> {
-        self.copy(location, buffer)?;
-        Frame::decode(buffer).map_err(|reason| corrupt(location, reason))
+        let file = self.file(location)?;
+        self.copy(file, location, buffer)?;
+        Frame::decode(buffer, file.salt.at(location.offset())).map_err(|reason| corrupt(location, reason))
     }
 
     /// The key of the frame at a location, unverified: enough to tell that it is another one's.
@@ -162,13 +165,12 @@ impl Reader<'_> {
 
     /// Copies at least the frame at a location into `buffer`, unverified.
     #[inline]
-    fn copy(&self, location: Location, buffer: &mut Vec<u8>) -> Result<()> {
-        let file = self.file(location)?;
+    fn copy(&self, file: &LogFile, location: Location, buffer: &mut Vec<u8>) -> Result<()> {
         let start = location.offset() as usize;
         // A batch is written as a whole: if the frame's first byte is there, all of it is.
         let rest = (file.written() as usize).saturating_sub(start);
         if rest < FRAME_HEADER_BYTES {
-            return self.copy_from_tail(location, buffer);
+            return self.copy_from_tail(file, location, buffer);
         }
         let fetch = location.bytes_to_fetch();
         if fetch > 0 {
@@ -187,7 +189,7 @@ impl Reader<'_> {
     }
 
     #[cold]
-    fn copy_from_tail(&self, location: Location, buffer: &mut Vec<u8>) -> Result<()> {
+    fn copy_from_tail(&self, file: &LogFile, location: Location, buffer: &mut Vec<u8>) -> Result<()> {
         {
             let tail = self.tail.read();
             let start = location
@@ -205,8 +207,8 @@ impl Reader<'_> {
             }
         }
         // Written meanwhile: then the file has it.
-        if location.offset() < self.file(location)?.written() {
-            return self.copy(location, buffer);
+        if location.offset() < file.written() {
+            return self.copy(file, location, buffer);
         }
         Err(corrupt(location, "the place lies behind the end of the log"))
     }

@@ -1,6 +1,6 @@
 //! The parsers of this engine's files, for those who give them any bytes.
 
-use super::format::{SegmentId, StoreHeader};
+use super::format::{Salt, SegmentId, StoreHeader};
 use super::scan::{Depth, Window, scan};
 use super::storage::StorageFile;
 
@@ -11,8 +11,9 @@ pub(crate) fn read_store_header(bytes: &[u8]) {
 
 /// Reads a segment from end to end.
 pub(crate) fn read_segment(file: &dyn StorageFile, bytes: u64) {
-    let mut buffer = Vec::new();
-    drop(scan(SegmentId::written(1), &mut Window::new(file, bytes, &mut buffer), Depth::Hashes));
+    let (id, mut buffer) = (SegmentId::written(1), Vec::new());
+    let mut window = Window::new(file, bytes, Salt::of(&[0; 16], id), &mut buffer);
+    drop(scan(id, &mut window, Depth::Hashes));
 }
 
 /// Opens a sidecar and uses everything in it.

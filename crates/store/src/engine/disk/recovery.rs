@@ -51,6 +51,22 @@ struct Source {
 
 /// Reads the log of a store.
 pub(super) fn recover(storage: &dyn Storage, store_id: [u8; 16], segment_bytes: u64) -> Result<Recovered> {
+    match recover_with(storage, store_id, segment_bytes, true) {
+        // Nothing is lost with a damaged sidecar: all that it knows stands in the segments too.
+        Err(error) if error.kind() == ErrorKind::Corrupt => {
+            recover_with(storage, store_id, segment_bytes, false)
+        }
+        recovered => recovered,
+    }
+}
+
+/// Reads the log of a store, from sidecars where it has them and they are to be used.
+fn recover_with(
+    storage: &dyn Storage,
+    store_id: [u8; 16],
+    segment_bytes: u64,
+    use_sidecars: bool,
+) -> Result<Recovered> {
     let found = find_files(storage, store_id, segment_bytes)?;
     let Some(last) = found.len().checked_sub(1) else {
         let message = "the log is gone: the folder log holds no segment; put the files back";
@@ -58,7 +74,7 @@ pub(super) fn recover(storage: &dyn Storage, store_id: [u8; 16], segment_bytes: 
     };
     let with_sidecar = |(at, found): (usize, FoundFile)| {
         let identity = Identity { store_id, segment: found.log.id.0, log_bytes: found.log.written() };
-        let complete = at < last && found.header.is_ok() && !found.is_foreign;
+        let complete = use_sidecars && at < last && found.header.is_ok() && !found.is_foreign;
         let sidecar = if complete { open_sidecar(storage, &identity).ok() } else { None };
         Source { found, sidecar }
     };
@@ -461,8 +477,8 @@ pub(super) fn kept_batches(storage: &dyn Storage) -> Vec<String> {
 pub(super) fn describe(place: &Damage) -> String {
     let Damage { start, bytes, reason, seems } = place;
     let what = match seems {
-        Some(Seems::Entity(key)) => format!(", it seems to be about entity {}", statlas_core::Address(*key)),
-        Some(Seems::Blob(key)) => format!(", it seems to be about blob {}", statlas_core::BlobId(*key)),
+        Some(Seems::Entity(key)) => format!(", it seems to be about entity {}", Address(*key)),
+        Some(Seems::Blob(key)) => format!(", it seems to be about blob {}", BlobId(*key)),
         Some(Seems::Record(key)) => {
             format!(", it seems to be about record {:?} in collection {:?}", key.key(), key.collection())
         }

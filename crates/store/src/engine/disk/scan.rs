@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use statlas_core::{Address, BlobId};
 
 use super::format::{
-    ALIGNMENT, CommitPayload, FRAME_HEADER_BYTES, Frame, FrameHeader, Kind, Location, SEGMENT_HEADER_BYTES,
+    ALIGNMENT, CommitPayload, FRAME_HEADER_BYTES, Frame, FrameHeader, Kind, Location, SEGMENT_HEADER_BYTES, Salt,
     SegmentHeader, SegmentId,
 };
 use super::log::LogFile;
@@ -125,15 +125,21 @@ const LOST_BYTES_MIN: usize = 16;
 pub(super) struct Window<'a> {
     file: &'a dyn StorageFile,
     total: u64,
+    salt: Salt,
     base: u64,
     buffer: &'a mut Vec<u8>,
 }
 
 impl<'a> Window<'a> {
-    /// A window on the first `total` bytes of a file; `buffer` is used for it and may come from another.
-    pub(super) fn new(file: &'a dyn StorageFile, total: u64, buffer: &'a mut Vec<u8>) -> Self {
+    /// A window on the first `total` bytes of a segment; `buffer` is used for it and may come from another.
+    pub(super) fn new(
+        file: &'a dyn StorageFile,
+        total: u64,
+        salt: Salt,
+        buffer: &'a mut Vec<u8>,
+    ) -> Self {
         buffer.clear();
-        Self { file, total, base: 0, buffer }
+        Self { file, total, salt, base: 0, buffer }
     }
 
     /// The bytes from `at` on: at least `wanted`, unless the file ends before.
@@ -157,7 +163,15 @@ impl<'a> Window<'a> {
     /// The frame at an offset, or what is wrong there.
     pub(super) fn frame(&mut self, at: u64) -> io::Result<Result<Frame<'_>, &'static str>> {
         let wanted = self.header(at)?.map_or(FRAME_HEADER_BYTES, |header| header.frame_bytes());
-        Ok(Frame::decode(self.at(at, wanted)?))
+        let mark = self.salt.at(at);
+        Ok(Frame::decode(self.at(at, wanted)?, mark))
+    }
+
+    /// The salt under which a frame would stand at an offset, and where it would end.
+    pub(super) fn salt_of_frame(&mut self, at: u64) -> io::Result<Option<(Salt, u64)>> {
+        let Some(header) = self.header(at)? else { return Ok(None) };
+        let frame = self.at(at, header.frame_bytes())?.get(..header.frame_bytes());
+        Ok(frame.map(|frame| (Salt::that_explains(frame, at), at + frame.len() as u64)))
     }
 
     /// Where the next whole frame begins behind damaged bytes. The frame's own length is tried first.
@@ -386,7 +400,7 @@ fn scan_file(
     buffer: &mut Vec<u8>,
 ) -> StoreResult<ScannedSegment> {
     let failed = |error| Error::io(format!("reading {} failed", segment.id.file_name()), error);
-    scan(segment.id, &mut Window::new(&*segment.file, bytes, buffer), depth).map_err(failed)
+    scan(segment.id, &mut Window::new(&*segment.file, bytes, segment.salt, buffer), depth).map_err(failed)
 }
 
 /// Scans segments in parallel and hands the results over in order. At most one a thread waits.

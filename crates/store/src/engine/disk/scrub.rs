@@ -132,7 +132,7 @@ impl Piece<'_> {
     fn segment(&mut self, log: &LogFile, bytes: u64) -> Result<bool> {
         let failed = |error| Error::io(format!("reading {} failed", log.id.file_name()), error);
         let mut buffer = Vec::new();
-        let mut window = Window::new(&*log.file, bytes, &mut buffer);
+        let mut window = Window::new(&*log.file, bytes, log.salt, &mut buffer);
         let mut at = if self.state.segment == log.id { self.state.offset } else { 0 };
         self.state.segment = log.id;
         while at < bytes {
@@ -198,7 +198,7 @@ impl Piece<'_> {
 /// What is damaged in a segment from an offset on.
 fn damage_from(log: &LogFile, bytes: u64, at: u64) -> std::io::Result<Vec<String>> {
     let mut buffer = Vec::new();
-    let scanned = scan(log.id, &mut Window::new(&*log.file, bytes, &mut buffer), Depth::Checksums)?;
+    let scanned = scan(log.id, &mut Window::new(&*log.file, bytes, log.salt, &mut buffer), Depth::Checksums)?;
     let behind = scanned.damage.iter().filter(|place| place.start.offset() >= at);
     let mut found: Vec<String> = behind.map(describe).collect();
     if found.is_empty() {

@@ -43,8 +43,9 @@ impl DiskEngine {
     }
 }
 
-/// Writes a sidecar and maps it. It can be made again at any time, so it is not synced, and one that can't
-/// be written is kept in memory.
+/// Writes a sidecar and maps it. It is synced before it gets its name: its rows are only checked when they
+/// are read, so one that a power cut tore must never be found. It can be made again at any time, so one that
+/// can't be written is kept in memory.
 pub(super) fn keep_sidecar(
     storage: &dyn Storage,
     id: SegmentId,
@@ -57,6 +58,7 @@ pub(super) fn keep_sidecar(
         let file = storage.open(&temporary, true)?;
         file.set_len(0)?;
         file.write_at(0, &encoded)?;
+        file.sync()?;
         storage.rename(&temporary, &name)?;
         file.map(encoded.len())
     };

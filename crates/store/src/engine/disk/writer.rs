@@ -12,11 +12,11 @@ use parking_lot::Mutex;
 use super::DiskEngine;
 use super::encode::EncodedBatch;
 use super::format::{
-    COMMIT_FRAME_BYTES, CommitPayload, Kind, Label, Location, SEGMENT_HEADER_BYTES, SegmentHeader,
+    COMMIT_FRAME_BYTES, CommitPayload, Kind, Label, Location, SEGMENT_HEADER_BYTES, Salt, SegmentHeader,
     write_frame,
 };
 use super::judging::Judging;
-use super::log::{LogFile, Reader};
+use super::log::{LogFile, Reader, Tail};
 use super::scan::{Change, Placed, next_chain};
 use super::suspects::Suspects;
 use super::tables::{AppliedBatch, touch_entities};
@@ -170,12 +170,14 @@ impl DiskEngine {
             return Ok(Appended { commit, ..Appended::default() });
         }
         let mut tail = self.log.tail.write();
-        let id = writer.segment.id;
+        let (id, salt) = (writer.segment.id, writer.segment.salt);
         (tail.segment, tail.offset) = (Some(id), writer.end - tail.bytes.len() as u64);
         let (base, start) = (tail.offset, tail.bytes.len());
         let mut places = Vec::with_capacity(plan.changes.len());
         let sums = encoded.append(plan, &mut tail.bytes, |index, at| {
-            places.push((index, Location::of_frame(id, base + at.start as u64, at.len())));
+            let offset = base + at.start as u64;
+            places.push((index, Location::of_frame(id, offset, at.len())));
+            salt.at(offset)
         });
         writer.revision += 1;
         writer.chain = next_chain(&writer.chain, writer.revision, &sums.digest);
@@ -189,12 +191,7 @@ impl DiskEngine {
             synced: writer.synced,
             chain: writer.chain,
         };
-        write_frame(
-            &mut tail.bytes,
-            Label { kind: Kind::Commit, flags: 0, ordinal: 0 },
-            &[],
-            &[&payload.encode()],
-        );
+        write_mark(&mut tail, salt, Kind::Commit, &payload);
         writer.end = base + tail.bytes.len() as u64;
         drop(tail);
         let changes = place_changes(encoded, &places);
@@ -269,7 +266,7 @@ impl DiskEngine {
 
     /// Refuses all further writes. What the failed write left in the file is cut off again if that can be
     /// done, so that a batch whose failure was reported does not come back.
-    fn poison(&self, writer: &Writer, error: Error) -> Error {
+    pub(super) fn poison(&self, writer: &Writer, error: Error) -> Error {
         let source = std::error::Error::source(&error).map_or(String::new(), |source| format!(": {source}"));
         let published = Location(self.published.load(Ordering::Acquire));
         let in_segment = published.segment() == writer.segment.id;
@@ -341,9 +338,16 @@ impl DiskEngine {
         };
         let mut tail = self.log.tail.write();
         (tail.segment, tail.offset) = (Some(writer.segment.id), writer.end - tail.bytes.len() as u64);
-        write_frame(&mut tail.bytes, Label { kind, flags: 0, ordinal: 0 }, &[], &[&payload.encode()]);
+        write_mark(&mut tail, writer.segment.salt, kind, &payload);
         writer.end = tail.offset + tail.bytes.len() as u64;
     }
+}
+
+/// Puts a frame behind the tail that ends a batch, a segment or the log.
+fn write_mark(tail: &mut Tail, salt: Salt, kind: Kind, payload: &CommitPayload) {
+    let start = tail.bytes.len();
+    write_frame(&mut tail.bytes, Label { kind, flags: 0, ordinal: 0 }, &[], &[&payload.encode()]);
+    salt.at(tail.offset + start as u64).put_on(&mut tail.bytes[start..]);
 }
 
 /// Brings what the indexes know of a batch into the cache.

@@ -102,6 +102,6 @@ fn read_mark(log: &LogFile, end: u64) -> std::result::Result<CommitPayload, &'st
     let mut bytes = [0; COMMIT_FRAME_BYTES];
     let at = end.checked_sub(COMMIT_FRAME_BYTES as u64).ok_or("the segment is too short")?;
     log.file.read_at(at, &mut bytes).map_err(|_| "it can't be read")?;
-    let frame = Frame::decode(&bytes)?;
+    let frame = Frame::decode(&bytes, log.salt.at(at))?;
     if frame.header.kind.ends_batch() { Ok(frame.commit()) } else { Err("it does not end a batch") }
 }

@@ -10,7 +10,7 @@ use crate::columns::{Bit, ColumnId, Draft, Rows};
 use crate::engine::disk::DiskEngine;
 use crate::engine::disk::active::Active;
 use crate::engine::disk::format::{
-    CommitPayload, Frame, Kind, Location, SEGMENT_HEADER_BYTES, SegmentHeader, SegmentId,
+    CommitPayload, Frame, Kind, Location, SEGMENT_HEADER_BYTES, Salt, SegmentHeader, SegmentId,
 };
 use crate::engine::disk::log::{LogFile, corrupt};
 use crate::engine::disk::scan::Window;
@@ -131,7 +131,7 @@ impl<'a> Copying<'a> {
             inputs,
             earlier: &view.segments[..start],
             id,
-            output: Output::create(&*engine.storage, id)?,
+            output: Output::create(&*engine.storage, id, Salt::of(&engine.store_id, id))?,
             tables,
             rows: Vec::new(),
             blobs: Vec::new(),
@@ -154,7 +154,7 @@ impl<'a> Copying<'a> {
             self.forgotten = self.forgotten.max(input.log.forgotten);
             let mut cursor = InputCursor { number, input, sealed, row: 0 };
             let mut buffer = Vec::new();
-            let mut window = Window::new(&*input.log.file, input.log.written(), &mut buffer);
+            let mut window = Window::new(&*input.log.file, input.log.written(), input.log.salt, &mut buffer);
             let mut at = SEGMENT_HEADER_BYTES as u64;
             while at < input.log.written() {
                 let place = Location::new(input.log.id, at);

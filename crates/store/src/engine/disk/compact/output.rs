@@ -1,6 +1,8 @@
 //! The file that a compaction writes.
 
-use crate::engine::disk::format::{Frame, Kind, Label, SEGMENT_HEADER_BYTES, SegmentId, write_frame};
+use crate::engine::disk::format::{
+    Frame, Kind, Label, Mark, SEGMENT_HEADER_BYTES, Salt, SegmentId, write_frame,
+};
 use crate::engine::disk::storage::{Storage, StorageFile};
 use crate::error::{Error, Result};
 
@@ -11,6 +13,7 @@ const BUFFER_BYTES: usize = 1 << 20;
 pub(super) struct Output {
     file: Box<dyn StorageFile>,
     name: String,
+    salt: Salt,
     buffer: Vec<u8>,
     /// Where the buffer will stand.
     offset: u64,
@@ -18,7 +21,7 @@ pub(super) struct Output {
 
 impl Output {
     /// An empty one with room for its header.
-    pub(super) fn create(storage: &dyn Storage, id: SegmentId) -> Result<Self> {
+    pub(super) fn create(storage: &dyn Storage, id: SegmentId, salt: Salt) -> Result<Self> {
         let name = format!("{}.new", id.file_name());
         let create = || {
             let file = storage.open(&name, true)?;
@@ -29,6 +32,7 @@ impl Output {
         Ok(Self {
             file,
             name,
+            salt,
             buffer: Vec::with_capacity(BUFFER_BYTES * 2),
             offset: SEGMENT_HEADER_BYTES as u64,
         })
@@ -39,27 +43,35 @@ impl Output {
         self.offset + self.buffer.len() as u64
     }
 
-    /// Appends a frame as it is.
+    fn next_mark(&self) -> Mark {
+        self.salt.at(self.end())
+    }
+
+    /// Appends a frame with all that it holds.
     pub(super) fn copy(&mut self, frame: &Frame<'_>) -> Result<()> {
-        self.buffer.extend_from_slice(frame.bytes());
+        let mark = self.next_mark();
+        frame.copy_to(&mut self.buffer, mark);
         self.flush_if_full()
     }
 
     /// Appends the husk of a frame, and returns its checksum.
     pub(super) fn husk(&mut self, frame: &Frame<'_>) -> Result<u32> {
-        let start = self.buffer.len();
+        let (start, mark) = (self.buffer.len(), self.next_mark());
         let mut chained = Vec::new();
         frame.chain(|bytes| chained.extend_from_slice(bytes));
         let label = Label { kind: Kind::Husk, flags: 0, ordinal: frame.header.ordinal };
         write_frame(&mut self.buffer, label, &[], &[&chained]);
         let crc = self.buffer[start..].first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes));
+        mark.put_on(&mut self.buffer[start..]);
         self.flush_if_full()?;
         Ok(crc)
     }
 
     /// Appends a frame that ends a batch or the segment.
     pub(super) fn mark(&mut self, kind: Kind, payload: &[u8]) -> Result<()> {
+        let (start, mark) = (self.buffer.len(), self.next_mark());
         write_frame(&mut self.buffer, Label { kind, flags: 0, ordinal: 0 }, &[], &[payload]);
+        mark.put_on(&mut self.buffer[start..]);
         self.flush_if_full()
     }
 

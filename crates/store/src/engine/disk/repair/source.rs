@@ -6,7 +6,7 @@ use std::io;
 use std::path::Path;
 
 use crate::engine::RepairReport;
-use crate::engine::disk::format::{SEGMENT_HEADER_BYTES, SegmentHeader, SegmentId, StoreHeader};
+use crate::engine::disk::format::{ALIGNMENT, SEGMENT_HEADER_BYTES, Salt, SegmentHeader, SegmentId, StoreHeader};
 use crate::engine::disk::recovery::kept_batches;
 use crate::engine::disk::scan::{Depth, ScannedSegment, Window, scan};
 use crate::engine::disk::storage::{Directory, Mapping, StorageFile};
@@ -23,6 +23,7 @@ pub(super) struct Source {
     pub(super) header: std::result::Result<SegmentHeader, &'static str>,
     name: String,
     file: ReadOnly,
+    salt: Salt,
 }
 
 impl Source {
@@ -41,7 +42,27 @@ impl Source {
     }
 
     pub(super) fn window<'a>(&'a self, buffer: &'a mut Vec<u8>) -> Window<'a> {
-        Window::new(&self.file, self.bytes, buffer)
+        Window::new(&self.file, self.bytes, self.salt, buffer)
+    }
+
+    /// The salt that the frames themselves show, for when no header is left that says which store they are of.
+    fn learn_salt(&self) -> io::Result<Salt> {
+        let mut buffer = Vec::new();
+        let mut window = self.window(&mut buffer);
+        let mut before = None;
+        let mut at = SEGMENT_HEADER_BYTES as u64;
+        while at < self.bytes {
+            let Some((salt, next)) = window.salt_of_frame(at)? else {
+                (before, at) = (None, at + ALIGNMENT as u64);
+                continue;
+            };
+            // One may be an accident, two that agree are none.
+            if before == Some(salt) {
+                return Ok(salt);
+            }
+            (before, at) = (Some(salt), next);
+        }
+        Ok(before.unwrap_or(self.salt))
     }
 
     pub(super) fn failed(&self, error: io::Error) -> Error {
@@ -157,8 +178,14 @@ pub(super) fn find_sources(from: &Path, report: &mut RepairReport) -> Result<Vec
         kept_batches(&Directory::new(from)).into_iter().map(|kept| format!("{kept}; they were left there")),
     );
     let own = own_store(from, &sources, report)?;
-    let sources = without_foreign(sources, own, report);
-    Ok(without_replaced(sources, report))
+    let mut sources = without_replaced(without_foreign(sources, own, report), report);
+    for source in &mut sources {
+        source.salt = match own {
+            Some(store_id) => Salt::of(&store_id, source.id),
+            None => source.learn_salt().map_err(|error| source.failed(error))?,
+        };
+    }
+    Ok(sources)
 }
 
 fn open(from: &Path, name: &str, id: SegmentId) -> io::Result<Source> {
@@ -166,7 +193,8 @@ fn open(from: &Path, name: &str, id: SegmentId) -> io::Result<Source> {
     let bytes = file.len()?;
     let mut header = vec![0; bytes.min(SEGMENT_HEADER_BYTES as u64) as usize];
     file.read_at(0, &mut header)?;
-    Ok(Source { id, bytes, header: SegmentHeader::decode(&header), name: format!("log/{name}"), file })
+    let (name, header) = (format!("log/{name}"), SegmentHeader::decode(&header));
+    Ok(Source { id, bytes, header, name, file, salt: Salt::of(&[0; 16], id) })
 }
 
 /// The id of the store that most files belong to; the file STATLAS decides between as many.
