@@ -13,6 +13,7 @@ use super::files::{seal, seal_segment};
 
 const FIRST_SEGMENT: &str = "log/00000001.seg";
 const STORE_ID_AT: std::ops::Range<usize> = 16..32;
+const STORE_ID: [u8; 16] = [0x5a; 16];
 const SEGMENT_HEADER_BYTES: usize = 96;
 const COLLECTION: &str = "notes";
 
@@ -65,7 +66,7 @@ fn empty_disk() -> SimulatedDisk {
     drop(store);
     for name in ["STATLAS", FIRST_SEGMENT] {
         let mut bytes = copy.content(name).expect("the file is there");
-        bytes[STORE_ID_AT].fill(0x5a);
+        bytes[STORE_ID_AT].copy_from_slice(&STORE_ID);
         let header_bytes = bytes.len().min(SEGMENT_HEADER_BYTES);
         seal(&mut bytes[..header_bytes]);
         copy.set_content(name, Some(&bytes));
@@ -184,9 +185,9 @@ pub fn opened_log(bytes: &[u8]) {
     let disk = EMPTY.crash(Crash::Everything, &mut Random::new(0));
     let mut log = bytes.to_vec();
     if let Some(id) = log.get_mut(STORE_ID_AT) {
-        id.fill(0x5a);
+        id.copy_from_slice(&STORE_ID);
     }
-    seal_segment(&mut log);
+    seal_segment(&mut log, &STORE_ID);
     disk.set_content(FIRST_SEGMENT, Some(&log));
     if let Ok(store) = disk.open_store(&options()) {
         use_store(&store);

@@ -67,7 +67,11 @@ pub fn file_name(bytes: &[u8]) {
     let Ok(text) = str::from_utf8(bytes) else { return };
     let Ok(names) = file_id::decode(text) else { return };
     let written: Vec<String> = names.iter().map(|name| file_id::encode(name)).collect();
-    assert_eq!(file_id::decode(&written.join("/")).as_ref(), Ok(&names), "{text:?} is written as {written:?}");
+    assert_eq!(
+        file_id::decode(&written.join("/")).as_ref(),
+        Ok(&names),
+        "{text:?} is written as {written:?}"
+    );
     let path: std::path::PathBuf = names.iter().collect();
     let normal = |part: std::path::Component<'_>| matches!(part, std::path::Component::Normal(_));
     assert!(path.components().all(normal), "{text:?} leads elsewhere: {path:?}");

@@ -5,17 +5,18 @@ use std::time::Instant;
 use anyhow::Result;
 
 use crate::command::{cargo, ensure_component, run as run_command};
-use crate::{bench, deny, tidy};
+use crate::{bench, deny, fuzz, tidy};
 
 /// A name and what it runs.
 type Step = (&'static str, fn() -> Result<()>);
 
-const STEPS: [Step; 7] = [
+const STEPS: [Step; 8] = [
     ("fmt", check_format),
     ("tidy", tidy::run),
     ("clippy", clippy),
     ("test", test),
     ("docs", docs),
+    ("fuzz", fuzz::short),
     ("bench", bench::smoke),
     ("deny", deny::run),
 ];

@@ -7,6 +7,7 @@ mod ci;
 mod command;
 mod deny;
 mod faults;
+mod fuzz;
 mod tidy;
 
 const HELP: &str = "\
@@ -16,6 +17,7 @@ The developer's commands.
     cargo xtask test     all tests of the workspace, doctests included
     cargo xtask bench    measure the targets in release mode; figures go to standard output
     cargo xtask faults   crashes, failing calls, flipped bits, cut files and killed processes, thousands of them
+    cargo xtask fuzz     every parser is given any bytes, the ones that reach more of it first
     cargo xtask fmt      format all code
     cargo xtask tidy     the style checks that no tool knows
 
@@ -34,6 +36,12 @@ The developer's commands.
         --minutes N      for so long, divided among the campaigns
         --campaign NAME  only this one: crashes, failures, flips, cuts or kills; may be given again
         --state N        only the state with this number, of one campaign
+
+    cargo xtask fuzz [--seconds N] [TARGET...]
+        --seconds N      so long for each target (default: 5)
+        TARGET           only these; the folder `fuzz/fuzz_targets` names them
+        --input FILE     give one target this input, and show what it says
+        --seeds          write the corpus in `fuzz/corpus` anew
 ";
 
 fn main() -> ExitCode {
@@ -44,6 +52,7 @@ fn main() -> ExitCode {
         ["test"] => ci::test(),
         ["bench", options @ ..] => bench::run(options),
         ["faults", options @ ..] => faults::run(options),
+        ["fuzz", options @ ..] => fuzz::run(options),
         ["fmt"] => ci::format(),
         ["tidy"] => tidy::run(),
         ["-h" | "--help" | "help"] => {

@@ -600,7 +600,13 @@ impl Engine for DiskEngine {
             return Ok(());
         }
         let mut writer = self.writer.lock();
-        let closed = if self.poisoned.lock().is_some() { Ok(()) } else { self.close_log(&mut writer) };
+        let is_poisoned = self.poisoned.lock().is_some();
+        let closed = match is_poisoned {
+            false => self.close_log(&mut writer),
+            true if writer.synced >= Location(self.published.load(Ordering::Acquire)) => Ok(()),
+            true => self.check_usable(),
+        };
+        self.forget_damaged_sidecars();
         self.closed.store(true, Ordering::Release);
         self.waiting.wake();
         *self.lock.lock() = None;

@@ -105,11 +105,6 @@ impl Auditor {
         !self.in_doubt.is_empty()
     }
 
-    /// Whether everything that was acknowledged would survive a power cut.
-    pub(crate) fn is_synced(&self) -> bool {
-        self.synced == self.model().revision()
-    }
-
     /// What must and may be there if the power fails now.
     pub(crate) fn promise(&self) -> Promise {
         let states = self.states[self.synced as usize..].iter().chain(&self.in_doubt).cloned().collect();

@@ -3,6 +3,7 @@
 mod aged;
 mod backup;
 mod conformance;
+mod corpus;
 mod damage;
 mod durability;
 mod faults;

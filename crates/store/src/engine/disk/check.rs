@@ -22,7 +22,7 @@ use super::sidecar::TableId;
 use super::view::{Segment, View};
 use super::{DiskEngine, HEADER_NAME};
 use crate::engine::{CheckReport, Durability, ProgressFn};
-use crate::error::Result;
+use crate::error::{ErrorKind, Result};
 use crate::index::key_of;
 
 impl DiskEngine {
@@ -58,6 +58,16 @@ impl DiskEngine {
         }
     }
 
+    /// Takes the files of damaged sidecars away, so that the next opening makes them anew.
+    pub(super) fn forget_damaged_sidecars(&self) {
+        for segment in &self.log.view.load().segments {
+            if segment.sealed.as_ref().is_some_and(|sealed| sealed.sidecar.is_damaged()) {
+                // Whoever needs it is told again.
+                drop(self.storage.remove(&segment.log.id.sidecar_name()));
+            }
+        }
+    }
+
     /// What is wrong with the file STATLAS, which nobody reads again while the store is open.
     fn header_damage(&self) -> Option<String> {
         let place = self.path.display().to_string();
@@ -78,7 +88,7 @@ impl DiskEngine {
         let Extent { view, segments, end } = self.extent()?;
         let total = segments.iter().map(|(_, bytes)| bytes).sum();
         let mut check = Check::new(self, &view);
-        check.report.damage.extend(kept_batches(&*self.storage));
+        check.report.damage.extend(kept_batches(&*self.storage)?);
         check.report.damage.extend(self.header_damage());
         scan_in_order(&segments, Depth::Hashes, |scanned| {
             check.segment(scanned)?;
@@ -267,7 +277,11 @@ impl Check<'_> {
         let is_same = |found: Location| (found == location).then_some(());
         let index = self.reader.view.indexes.of(table);
         let is_found = index.find(key_of(&key), |value| is_same(Location(value))).is_some()
-            || self.reader.view.find_uncovered(table, key_of(&key), is_same)?.is_some();
+            || match self.reader.view.find_uncovered(table, key_of(&key), is_same) {
+                // What is wrong with the sidecar is told when all of it is verified.
+                Err(error) if error.kind() == ErrorKind::Corrupt => true,
+                found => found?.is_some(),
+            };
         if !is_found {
             self.unindexed.insert(key, location);
         }

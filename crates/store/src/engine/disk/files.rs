@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::format::{COMMIT_FRAME_BYTES, Frame, Kind, SEGMENT_HEADER_BYTES, Salt, SegmentHeader, SegmentId};
 use super::log::LogFile;
+use super::scan::Window;
 use super::storage::Storage;
 use super::writer::SEGMENT_ROOM_BYTES;
 use crate::error::{Error, Result};
@@ -49,18 +50,27 @@ pub(super) fn find_files(
         headers.push((id, read_header(storage, id)?));
     }
     remove_compacted(storage, &mut headers, store_id)?;
-    let range = |(id, header): &(SegmentId, Header)| match header {
-        Ok(header) if id.is_compacted() => (header.first, header.last),
-        _ => (id.number(), id.number()),
-    };
-    headers.sort_by_key(&range);
+    let mut ranges = Vec::new();
+    for (id, header) in &headers {
+        ranges.push(match header {
+            Ok(header) if id.is_compacted() => (header.first, header.last),
+            Err(_) if id.is_compacted() => range_of_batches(storage, store_id, *id, &headers)?,
+            _ => (id.number(), id.number()),
+        });
+    }
+    let mut headers: Vec<_> = headers.into_iter().zip(ranges).collect();
+    headers.sort_by_key(|(_, range)| *range);
     let last = headers.len().saturating_sub(1);
     let mut found = Vec::new();
-    for (at, entry) in headers.iter().enumerate() {
-        let (id, header) = *entry;
+    for (at, ((id, header), (first_number, last_number))) in headers.into_iter().enumerate() {
         let is_foreign = header.is_ok_and(|header| header.id != id || header.store_id != store_id);
         // One without a header is taken for what its name says.
-        let assumed = SegmentHeader { id, ..SegmentHeader::written(id.number(), store_id, 1, [0; 32]) };
+        let assumed = SegmentHeader {
+            id,
+            first: first_number,
+            last: last_number,
+            ..SegmentHeader::written(id.number(), store_id, 1, [0; 32])
+        };
         let named = header.ok().filter(|header| header.id == id).unwrap_or(assumed);
         let log = Arc::new(open_log_file(storage, &named, segment_bytes, at == last)?);
         found.push(FoundFile { log, header, is_last: at == last, is_foreign });
@@ -156,6 +166,28 @@ fn remove_compacted(
     }
     headers.retain(|(id, header)| !is_replaced(*id, header));
     Ok(())
+}
+
+/// What a compacted file without a header stands for: the files that are missing where the revisions of its
+/// batches belong.
+fn range_of_batches(
+    storage: &dyn Storage,
+    store_id: [u8; 16],
+    id: SegmentId,
+    headers: &[(SegmentId, Header)],
+) -> Result<(u32, u32)> {
+    let name = id.file_name();
+    let failed = |error| Error::io(format!("reading {name} failed"), error);
+    let file = storage.open(&name, false).map_err(failed)?;
+    let mut buffer = Vec::new();
+    let mut window =
+        Window::new(&*file, file.len().map_err(failed)?, Salt::of(&store_id, id), &mut buffer);
+    let revision = window.first_revision().map_err(failed)?.unwrap_or(0);
+    let others = || headers.iter().filter_map(|(_, header)| header.ok());
+    let is_before = |header: &SegmentHeader| header.first_revision <= revision;
+    let before = others().filter(is_before).map(|header| header.last).max().unwrap_or(0);
+    let behind = others().filter(|header| !is_before(header)).map(|header| header.first).min();
+    Ok((before + 1, behind.map_or(before + 1, |first| (first - 1).max(before + 1))))
 }
 
 /// Removes a segment and its sidecar.

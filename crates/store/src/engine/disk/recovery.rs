@@ -84,7 +84,7 @@ fn recover_with(
         .filter(|source| source.sidecar.is_none())
         .map(|source| (Arc::clone(&source.found.log), source.found.log.written()))
         .collect();
-    let mut recovery = Recovery::new(storage, store_id);
+    let mut recovery = Recovery::new(storage, store_id)?;
     let mut sources = sources.into_iter();
     scan_in_order(&to_scan, Depth::Checksums, |scanned| {
         for source in sources.by_ref() {
@@ -124,8 +124,9 @@ struct Recovery<'a> {
 }
 
 impl<'a> Recovery<'a> {
-    fn new(storage: &'a dyn Storage, store_id: [u8; 16]) -> Self {
-        Self {
+    fn new(storage: &'a dyn Storage, store_id: [u8; 16]) -> Result<Self> {
+        let kept = kept_batches(storage)?;
+        Ok(Self {
             storage,
             store_id,
             segments: Vec::new(),
@@ -137,11 +138,11 @@ impl<'a> Recovery<'a> {
             closed_at: None,
             continued: false,
             last: None,
-            damage: kept_batches(storage),
+            damage: kept,
             is_lossy: false,
             underived: Vec::new(),
             shifted: Vec::new(),
-        }
+        })
     }
 
     /// Notes which files are missing before one.
@@ -205,9 +206,11 @@ impl<'a> Recovery<'a> {
             self.count_live();
         }
         let bytes = scanned.bytes;
+        let synced = synced_end(&scanned);
         let end = self.segment(scanned, is_last)?;
         if is_last {
             self.cut(&log, end, bytes)?;
+            self.write_again(&log, synced, end.min(bytes))?;
             self.last = Some((log, end));
             return Ok(());
         }
@@ -322,7 +325,10 @@ impl<'a> Recovery<'a> {
             let rest = changes.split_off(own);
             let earlier = std::mem::replace(&mut changes, rest);
             if !earlier.is_empty() {
-                self.apply(commit.revision.saturating_sub(1), &earlier, neighbours)?;
+                // A frame that ends the log or a segment names the batch before it.
+                let is_mark = matches!(kind, Kind::Close | Kind::Continued);
+                let revision = commit.revision.saturating_sub(u64::from(!is_mark));
+                self.apply(revision, &earlier, neighbours)?;
             }
         }
         self.apply(commit.revision, &changes, neighbours)?;
@@ -409,6 +415,22 @@ impl<'a> Recovery<'a> {
         Ok(())
     }
 
+    /// Writes what no batch says was synced once more, and syncs it. After a failed sync a system may show bytes
+    /// that it will never write to the device again unless they are changed.
+    fn write_again(&self, log: &LogFile, synced: u64, end: u64) -> Result<()> {
+        if self.closed_at == Some(Location::new(log.id, end)) {
+            return Ok(());
+        }
+        let name = log.id.file_name();
+        let failed = |error| Error::io(format!("making {name} safe failed"), error);
+        let mut piece = Vec::new();
+        for start in (synced..end).step_by(PIECE_BYTES) {
+            piece.resize((end - start).min(PIECE_BYTES as u64) as usize, 0);
+            log.file.read_at(start, &mut piece).and_then(|()| log.file.write_at(start, &piece)).map_err(failed)?;
+        }
+        log.file.sync().map_err(failed)
+    }
+
     fn finish(mut self, segment_bytes: u64) -> Result<Recovered> {
         let missing = self.next_number;
         if self.continued {
@@ -451,6 +473,13 @@ impl<'a> Recovery<'a> {
     }
 }
 
+/// The place before which everything is synced, as far as the batches of a segment tell.
+fn synced_end(scanned: &ScannedSegment) -> u64 {
+    let synced = scanned.batches.iter().map(|batch| batch.commit.synced);
+    let own = synced.filter(|synced| synced.segment() == scanned.id).map(Location::offset);
+    own.max().unwrap_or(0).min(scanned.end)
+}
+
 /// The place in history that a damaged frame had, as far as the frames around it tell.
 fn age_of(place: &Damage, batches: &[ScannedBatch]) -> (u64, u32) {
     let offset = place.start.offset();
@@ -458,6 +487,9 @@ fn age_of(place: &Damage, batches: &[ScannedBatch]) -> (u64, u32) {
     let before = batch.changes.iter().rev().find(|placed| placed.location.offset() < offset);
     (batch.commit.revision, before.map_or(0, |placed| placed.ordinal + 1))
 }
+
+/// Bytes that are written again at once.
+const PIECE_BYTES: usize = 1 << 20;
 
 /// Where whole batches are kept that stood behind a broken one.
 const CUT_FOLDER: &str = "cut";
@@ -467,10 +499,15 @@ fn kept_batch(name: &str) -> String {
 }
 
 /// A line for each piece that was cut off, now or when the store was opened before.
-pub(super) fn kept_batches(storage: &dyn Storage) -> Vec<String> {
-    let mut names = storage.list(CUT_FOLDER).unwrap_or_default();
+pub(super) fn kept_batches(storage: &dyn Storage) -> Result<Vec<String>> {
+    let mut names = match storage.list(CUT_FOLDER) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+        listed => {
+            listed.map_err(|error| Error::io(format!("listing the folder {CUT_FOLDER} failed"), error))?
+        }
+    };
     names.sort_unstable();
-    names.iter().map(|name| kept_batch(name)).collect()
+    Ok(names.iter().map(|name| kept_batch(name)).collect())
 }
 
 /// A damaged place in words.

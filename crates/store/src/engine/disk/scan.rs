@@ -118,8 +118,6 @@ pub(super) enum Depth {
 const WINDOW_BYTES: usize = 4 << 20;
 /// What a device writes as a whole or not at all.
 const SECTOR_BYTES: u64 = 512;
-/// So many zeros in a row are no accident of a frame's content.
-const LOST_BYTES_MIN: usize = 16;
 
 /// The part of a file that is in memory.
 pub(super) struct Window<'a> {
@@ -167,6 +165,23 @@ impl<'a> Window<'a> {
         Ok(Frame::decode(self.at(at, wanted)?, mark))
     }
 
+    /// The revision of the first batch whose commit frame is whole.
+    pub(super) fn first_revision(&mut self) -> io::Result<Option<u64>> {
+        let mut at = SEGMENT_HEADER_BYTES as u64;
+        while at < self.total {
+            let next = match self.frame(at)? {
+                Ok(frame) if matches!(frame.header.kind, Kind::Commit | Kind::Reduced) => {
+                    return Ok(Some(frame.commit().revision));
+                }
+                Ok(frame) => Some(at + frame.header.frame_bytes() as u64),
+                Err(_) => self.next_frame(at)?,
+            };
+            let Some(next) = next else { break };
+            at = next;
+        }
+        Ok(None)
+    }
+
     /// The salt under which a frame would stand at an offset, and where it would end.
     pub(super) fn salt_of_frame(&mut self, at: u64) -> io::Result<Option<(Salt, u64)>> {
         let Some(header) = self.header(at)? else { return Ok(None) };
@@ -190,15 +205,15 @@ impl<'a> Window<'a> {
         Ok(None)
     }
 
-    /// Whether a piece of a sector in this range is all zeros: a write that did not reach the device leaves
-    /// that, and a damaged bit does not.
+    /// Whether the piece of a sector in this range is all zeros, be it the 8 bytes with a checksum: a write that
+    /// did not reach the device leaves that, and a damaged bit does not.
     fn has_lost_sector(&mut self, range: Range<u64>) -> io::Result<bool> {
         let mut at = range.start;
         while at < range.end {
             let end = (at / SECTOR_BYTES + 1).saturating_mul(SECTOR_BYTES).min(range.end);
             let len = (end - at) as usize;
             let piece = &self.at(at, len)?[..len];
-            if len >= LOST_BYTES_MIN && piece.iter().all(|byte| *byte == 0) {
+            if piece.iter().all(|byte| *byte == 0) {
                 return Ok(true);
             }
             at = end;

@@ -272,7 +272,11 @@ impl DiskEngine {
         let in_segment = published.segment() == writer.segment.id;
         // Buffered bytes that are published but not written yet must not become zeros.
         let file = &writer.segment.file;
-        let cut = || file.set_len(published.offset().min(file.len()?));
+        let cut = || {
+            file.set_len(published.offset().min(file.len()?))?;
+            // Else a power cut might bring back what was cut off.
+            file.sync()
+        };
         let cut = in_segment && cut().is_ok();
         let outcome = if cut {
             "the batch was not stored"

@@ -46,7 +46,8 @@ impl DiskEngine {
         for segment in &view.segments {
             check.sidecar(segment);
         }
-        check.report.damage.extend(kept_batches(&*self.storage).into_iter().chain(self.header_damage()));
+        let kept = kept_batches(&*self.storage)?;
+        check.report.damage.extend(kept.into_iter().chain(self.header_damage()));
         // Some of what is known since the opening is found again.
         let mut seen = HashSet::new();
         check.report.damage.retain(|line| seen.insert(line.clone()));

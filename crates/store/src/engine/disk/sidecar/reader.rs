@@ -1,7 +1,7 @@
 //! An open sidecar, and its chunks.
 
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use zerocopy::FromBytes;
 
@@ -29,6 +29,8 @@ pub(crate) struct Sidecar {
     pub(super) bits: Bits,
     /// A bit for each chunk that was found to be whole.
     verified: Box<[AtomicU64]>,
+    /// Whether a chunk was found to be damaged.
+    is_damaged: AtomicBool,
     /// The fingerprints of each table, if they were loaded.
     pub(super) filters: OnceLock<[Box<[u16]>; 3]>,
 }
@@ -54,7 +56,17 @@ impl Sidecar {
         let verified = (0..directory.chunks.len().div_ceil(64)).map(|_| AtomicU64::new(0)).collect();
         let (names, bits) = Default::default();
         let filters = OnceLock::new();
-        let mut sidecar = Self { memory, name, header, directory, names, bits, verified, filters };
+        let mut sidecar = Self {
+            memory,
+            name,
+            header,
+            directory,
+            names,
+            bits,
+            verified,
+            is_damaged: AtomicBool::new(false),
+            filters,
+        };
         let text = |error: Error| error.to_string();
         let (rows, names) = (sidecar.len(), header.counts.get(Section::Names));
         sidecar.names = sidecar.list(Section::Names, |bytes| read_names(bytes, names)).map_err(text)?;
@@ -148,7 +160,9 @@ impl Sidecar {
         let chunk = self.directory.chunks[self.directory.number(section, at)];
         let bytes = &self.memory.bytes()[chunk.start..chunk.end()];
         if crc32c::crc32c(bytes) != chunk.crc {
-            return Err(self.corrupt(section, at, "its checksum is wrong"));
+            self.is_damaged.store(true, Ordering::Relaxed);
+            let reason = "its checksum is wrong; the file is made again when the store was closed and is opened";
+            return Err(self.corrupt(section, at, reason));
         }
         let is_ends = |at: usize| ColumnId::ALL[at % ColumnId::ALL.len()] == ColumnId::NeighboursEnd;
         if section == Section::Columns && is_ends(at) && !self.ends_fit(at, &bytes[..chunk.bytes]) {
@@ -169,6 +183,11 @@ impl Sidecar {
             before = end;
             begin <= end && end as u64 <= neighbours as u64
         })
+    }
+
+    /// Whether a damaged chunk was met.
+    pub(crate) fn is_damaged(&self) -> bool {
+        self.is_damaged.load(Ordering::Relaxed)
     }
 
     /// The column that packed bytes hold.
