@@ -8,6 +8,7 @@ mod command;
 mod deny;
 mod faults;
 mod fuzz;
+mod sanitize;
 mod tidy;
 
 const HELP: &str = "\
@@ -18,6 +19,7 @@ The developer's commands.
     cargo xtask bench    measure the targets in release mode; figures go to standard output
     cargo xtask faults   crashes, failing calls, flipped bits, cut files and killed processes, thousands of them
     cargo xtask fuzz     every parser is given any bytes, the ones that reach more of it first
+    cargo xtask sanitize the tests of core and store under AddressSanitizer; --short: those of the unsafe code
     cargo xtask fmt      format all code
     cargo xtask tidy     the style checks that no tool knows
 
@@ -53,6 +55,7 @@ fn main() -> ExitCode {
         ["bench", options @ ..] => bench::run(options),
         ["faults", options @ ..] => faults::run(options),
         ["fuzz", options @ ..] => fuzz::run(options),
+        ["sanitize", options @ ..] => sanitize::run(options),
         ["fmt"] => ci::format(),
         ["tidy"] => tidy::run(),
         ["-h" | "--help" | "help"] => {

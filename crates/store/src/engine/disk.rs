@@ -37,8 +37,6 @@ mod takeover;
 mod view;
 mod writer;
 
-use std::collections::hash_map::RandomState;
-use std::hash::{BuildHasher, Hasher};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -354,9 +352,7 @@ fn read_or_create_header(storage: &dyn Storage, place: &str, segment_bytes: u64)
         let message = format!("{place}: the file STATLAS is missing, but there is a log; put the file back");
         return Err(Error::new(ErrorKind::Corrupt, message));
     }
-    // The standard library seeds these from the operating system; the id need only differ between stores.
-    let random = || RandomState::new().build_hasher().finish().to_le_bytes();
-    let store_id: [u8; 16] = std::array::from_fn(|at| if at < 8 { random()[at] } else { random()[at - 8] });
+    let store_id = storage.new_store_id();
     // The file STATLAS comes last: with it, the store is there.
     storage.sync_folder(".").map_err(failed)?;
     let header = SegmentHeader::written(1, store_id, 1, [0; 32]);

@@ -253,6 +253,11 @@ impl Storage for SimulatedDisk {
         self.call(name, Operation::CreateFolder, |state, _| state.create_folder(name))
     }
 
+    fn new_store_id(&self) -> [u8; 16] {
+        // That of every store on such a disk, so that the same calls leave the same bytes.
+        [1; 16]
+    }
+
     fn sync_folder(&self, name: &str) -> io::Result<()> {
         self.call(name, Operation::SyncFolder, |state, fault| match fault {
             Some(_) => Ok(()),

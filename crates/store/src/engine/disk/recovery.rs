@@ -18,8 +18,8 @@ use super::indexes::Indexes;
 use super::log::{Log, LogFile};
 use super::lookup::place_of;
 use super::scan::{Change, Damage, Depth, Placed, ScannedBatch, ScannedSegment, Seems, scan_in_order};
-use super::seal::{keep_sidecar, open_sidecar};
-use super::sidecar::{Identity, Sidecar, SidecarMemory, TableId};
+use super::seal::{keep_sidecar, keep_sidecar_for_now, open_sidecar};
+use super::sidecar::{Identity, Sidecar, TableId};
 use super::storage::Storage;
 use super::suspects::Suspects;
 use super::tables::{AppliedBatch, Damaged, RecordPlace, Tables};
@@ -85,6 +85,7 @@ fn recover_with(
         .map(|source| (Arc::clone(&source.found.log), source.found.log.written()))
         .collect();
     let mut recovery = Recovery::new(storage, store_id)?;
+    recovery.is_compacted = sources.iter().any(|source| source.found.log.id.is_compacted());
     let mut sources = sources.into_iter();
     scan_in_order(&to_scan, Depth::Checksums, |scanned| {
         for source in sources.by_ref() {
@@ -117,8 +118,10 @@ struct Recovery<'a> {
     last: Option<(Arc<LogFile>, u64)>,
     damage: Vec<String>,
     is_lossy: bool,
-    /// Compacted or damaged segments without a sidecar.
+    /// Segments without a sidecar of which later ones don't say what became of them.
     underived: Vec<SegmentId>,
+    /// Whether there are compacted files: they know what happened later, wherever they stand.
+    is_compacted: bool,
     /// Damaged segments: they have other rows than when later segments noted what they did to them.
     shifted: Vec<SegmentId>,
 }
@@ -141,6 +144,7 @@ impl<'a> Recovery<'a> {
             damage: kept,
             is_lossy: false,
             underived: Vec::new(),
+            is_compacted: false,
             shifted: Vec::new(),
         })
     }
@@ -215,7 +219,7 @@ impl<'a> Recovery<'a> {
             return Ok(());
         }
         let is_damaged = self.damage.len() > damage_before;
-        let is_whole = !is_damaged && !log.id.is_compacted();
+        let is_whole = !is_damaged && !self.is_compacted;
         if !is_whole {
             self.underived.push(log.id);
         }
@@ -227,18 +231,20 @@ impl<'a> Recovery<'a> {
         Ok(())
     }
 
-    /// Finds out what became of the entities of compacted segments without a sidecar.
+    /// Finds out what became of the entities of segments without a sidecar.
     fn derive_states(&mut self) -> Result<()> {
+        if self.underived.is_empty() && !self.is_lossy {
+            return Ok(());
+        }
         let view = self.log.view.load_full();
-        let inner = self.tables.inner.read();
+        let inner = &mut *self.tables.inner.write();
         let reader = self.log.reader(&view);
         for id in &self.underived {
             derive_removed(&reader, &self.segments, *id)?;
         }
         // Only now it is known which versions are left.
-        for id in self.underived.drain(..) {
-            derive_superseded(&reader, &self.segments, &inner.active, id)?;
-        }
+        derive_superseded(&reader, &self.segments, &self.underived, &mut inner.active)?;
+        self.underived.clear();
         Ok(())
     }
 
@@ -260,19 +266,15 @@ impl<'a> Recovery<'a> {
         view.indexes.blobs.reserve(blobs);
     }
 
-    /// The sidecar of a complete segment that had none. One of a damaged segment is not kept, so that every
-    /// opening reads the segment and reports the damage.
+    /// The sidecar of a complete segment that had none. If that does not know all, the next opening reads the
+    /// segment again, and reports the damage if there is some.
     fn make_sidecar(&self, log: &LogFile, bytes: u64, is_whole: bool) -> Result<Sidecar> {
         let identity = Identity { store_id: self.store_id, segment: log.id.0, log_bytes: bytes };
         let mut inner = self.tables.inner.write();
         inner.active.finish();
         let encoded = inner.active.encode(identity, self.chain);
-        if is_whole {
-            return keep_sidecar(self.storage, log.id, encoded, &identity);
-        }
-        let name = log.id.sidecar_name();
-        Sidecar::open(SidecarMemory::Heap(encoded.as_slice().into()), name, &identity)
-            .map_err(|reason| Error::new(ErrorKind::Corrupt, reason))
+        let keep = if is_whole { keep_sidecar } else { keep_sidecar_for_now };
+        keep(self.storage, log.id, encoded, &identity)
     }
 
     /// Applies the batches of a segment, and returns where it ends.
@@ -456,12 +458,10 @@ impl<'a> Recovery<'a> {
         ended: Option<(Arc<LogFile>, u64)>,
         segment_bytes: u64,
     ) -> Result<(Arc<LogFile>, u64)> {
+        let is_derived = ended.is_some();
         if let Some((log, end)) = ended {
             let sidecar = self.make_sidecar(&log, end, false)?;
             self.segments.push(Segment { log, sealed: Some(Arc::new(Sealed::new(sidecar))) });
-        } else {
-            self.derive_states()?;
-            self.count_live();
         }
         let header = SegmentHeader::written(number, self.store_id, self.revision + 1, self.chain);
         let log = Arc::new(super::create_segment(self.storage, &header, segment_bytes)?);
@@ -469,6 +469,10 @@ impl<'a> Recovery<'a> {
         segments.push(Segment { log: Arc::clone(&log), sealed: None });
         self.log.view.store(Arc::new(View::new(segments, Indexes::new())));
         self.tables.inner.write().active = Active::new(log.id, self.revision);
+        if !is_derived {
+            self.derive_states()?;
+            self.count_live();
+        }
         Ok((log, SEGMENT_HEADER_BYTES as u64))
     }
 }

@@ -7,7 +7,7 @@ use super::active::Active;
 use super::format::SegmentId;
 use super::log::LogFile;
 use super::sidecar::{Identity, Sidecar, SidecarMemory};
-use super::storage::Storage;
+use super::storage::{Mapping, Storage, StorageFile};
 use super::view::{Sealed, Segment};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -54,22 +54,54 @@ pub(super) fn keep_sidecar(
 ) -> Result<Sidecar> {
     let name = id.sidecar_name();
     let write = || {
-        let temporary = format!("{name}.new");
-        let file = storage.open(&temporary, true)?;
-        file.set_len(0)?;
-        file.write_at(0, &encoded)?;
+        let (file, temporary) = write_temporary(storage, &name, &encoded)?;
         file.sync()?;
         storage.rename(&temporary, &name)?;
         file.map(encoded.len())
     };
-    if let Ok(map) = write()
+    open_new(write(), name, &encoded, identity)
+}
+
+/// Writes a sidecar that the next opening is not to use, and maps it.
+pub(super) fn keep_sidecar_for_now(
+    storage: &dyn Storage,
+    id: SegmentId,
+    encoded: Vec<u8>,
+    identity: &Identity,
+) -> Result<Sidecar> {
+    let name = id.sidecar_name();
+    let written = write_temporary(storage, &name, &encoded).and_then(|(file, _)| file.map(encoded.len()));
+    open_new(written, name, &encoded, identity)
+}
+
+/// Writes a file under a name that the next opening removes.
+fn write_temporary(
+    storage: &dyn Storage,
+    name: &str,
+    bytes: &[u8],
+) -> std::io::Result<(Box<dyn StorageFile>, String)> {
+    let temporary = format!("{name}.new");
+    let file = storage.open(&temporary, true)?;
+    file.set_len(0)?;
+    file.write_at(0, bytes)?;
+    Ok((file, temporary))
+}
+
+/// Opens a sidecar that was just written, or if it could not be, keeps it in memory.
+fn open_new(
+    written: std::io::Result<Box<dyn Mapping>>,
+    name: String,
+    encoded: &[u8],
+    identity: &Identity,
+) -> Result<Sidecar> {
+    if let Ok(map) = written
         && let Ok(sidecar) = Sidecar::open(SidecarMemory::Mapped(map), name.clone(), identity)
     {
         return Ok(sidecar);
     }
     let unusable =
         |reason| Error::new(ErrorKind::Corrupt, format!("{name}: a new sidecar is unusable: {reason}"));
-    Sidecar::open(SidecarMemory::Heap(encoded.as_slice().into()), name.clone(), identity).map_err(unusable)
+    Sidecar::open(SidecarMemory::Heap(encoded.into()), name.clone(), identity).map_err(unusable)
 }
 
 /// The sidecar of a complete segment, if it is there and describes that file; else why not.

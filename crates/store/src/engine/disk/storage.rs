@@ -4,7 +4,9 @@
 //! that is what the simulated disk of the tests relies on. What is put together from several calls has its
 //! body here, so that every storage has the same.
 
+use std::collections::hash_map::RandomState;
 use std::fs::{File, OpenOptions, TryLockError};
+use std::hash::{BuildHasher, Hasher};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
@@ -23,6 +25,9 @@ pub(crate) trait Storage: Send + Sync {
     fn create_folder(&self, name: &str) -> io::Result<()>;
     /// Makes the names in a folder survive a power cut; the top folder is `.`.
     fn sync_folder(&self, name: &str) -> io::Result<()>;
+
+    /// An id that no other store has.
+    fn new_store_id(&self) -> [u8; 16];
 
     /// Writes a whole small file and syncs it; replaces an old one in one step. That the new one has the
     /// name survives a power cut when the folder is synced.
@@ -146,6 +151,13 @@ impl Storage for Directory {
 
     fn create_folder(&self, name: &str) -> io::Result<()> {
         std::fs::create_dir_all(self.0.join(name))
+    }
+
+    fn new_store_id(&self) -> [u8; 16] {
+        // The standard library seeds these from the operating system; the id need only differ between stores.
+        let random = || RandomState::new().build_hasher().finish().to_le_bytes();
+        let halves = [random(), random()];
+        std::array::from_fn(|at| halves[at / 8][at % 8])
     }
 
     fn sync_folder(&self, name: &str) -> io::Result<()> {

@@ -166,7 +166,7 @@ struct Applying<'a> {
     inner: &'a mut Inner,
 }
 
-impl Applying<'_> {
+impl<'a> Applying<'a> {
     /// Changes an entry of an index.
     fn index(&mut self, table: TableId, key: u64, old: Option<Location>, new: Option<Location>) {
         let change = IndexChange { table, key, old: old.map(|old| old.0), new: new.map(|new| new.0) };
@@ -332,14 +332,14 @@ impl Applying<'_> {
     /// Sets or clears a bit of the row of an entity, and notes it if the segment is an earlier one.
     fn set_bit(&mut self, location: Location, bit: Bit, value: bool) -> Result<()> {
         let (id, place) = (location.segment(), location.place());
-        let active = &mut self.inner.active;
-        if id == active.id {
+        if id == self.inner.active.id {
+            let active = &self.inner.active;
             if let Some(row) = row_at(&active.rows, place)? {
                 active.rows.bits().set(row, bit, value);
             }
             return Ok(());
         }
-        let Some(sealed) = self.reader.view.sealed(id) else { return Ok(()) };
+        let Some(sealed) = self.sealed_before(id) else { return Ok(()) };
         let Some(row) = row_at(&sealed.sidecar, place)? else { return Ok(()) };
         if sealed.sidecar.bits().set(row, bit, value) != value {
             let kind = match (bit, value) {
@@ -347,7 +347,7 @@ impl Applying<'_> {
                 (Bit::Superseded, true) => EffectKind::Superseded,
                 (Bit::Superseded, false) => EffectKind::Newest,
             };
-            active.add_effect(self.revision, id, row as u32, kind);
+            self.inner.active.add_effect(self.revision, id, row as u32, kind);
         }
         Ok(())
     }
@@ -387,17 +387,21 @@ impl Applying<'_> {
         }
     }
 
+    /// A complete segment that does not know yet what the batch does. A compacted one that was made later does,
+    /// and what happened since: when a segment is read again, that must not be undone.
+    fn sealed_before(&self, id: SegmentId) -> Option<&'a Sealed> {
+        let knows = |sealed: &&Sealed| sealed.sidecar.summary().state_revision >= self.revision;
+        self.reader.view.sealed(id).filter(|sealed| !knows(sealed))
+    }
+
     /// Notes that what stands at a place was removed.
     fn remove_place(&mut self, location: Location, bytes: u64) {
-        match self.reader.view.sealed(location.segment()) {
-            Some(sealed) => {
-                sealed.remove(location.place());
-                sealed.add_garbage(bytes);
-            }
-            None => {
-                self.inner.active.remove(location.place());
-                self.inner.active.garbage += bytes;
-            }
+        if location.segment() == self.inner.active.id {
+            self.inner.active.remove(location.place());
+            self.inner.active.garbage += bytes;
+        } else if let Some(sealed) = self.sealed_before(location.segment()) {
+            sealed.remove(location.place());
+            sealed.add_garbage(bytes);
         }
     }
 
@@ -414,14 +418,13 @@ impl Applying<'_> {
     fn remove_blob_at(&mut self, place: Location) {
         // One whose length can't be read is damaged, and smaller than its garbage would be.
         let bytes = self.reader.frame_bytes(place).unwrap_or(0);
-        match self.reader.view.sealed(place.segment()) {
-            Some(sealed) => {
-                sealed.remove_blob(place.place());
-                sealed.add_garbage(bytes);
-                let kind = EffectKind::BlobRemoved;
-                self.inner.active.add_effect(self.revision, place.segment(), place.place(), kind);
-            }
-            None => self.remove_place(place, bytes),
+        if place.segment() == self.inner.active.id {
+            self.remove_place(place, bytes);
+        } else if let Some(sealed) = self.sealed_before(place.segment()) {
+            sealed.remove_blob(place.place());
+            sealed.add_garbage(bytes);
+            let kind = EffectKind::BlobRemoved;
+            self.inner.active.add_effect(self.revision, place.segment(), place.place(), kind);
         }
         self.inner.blobs_live -= 1;
     }

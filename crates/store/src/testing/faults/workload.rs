@@ -178,11 +178,12 @@ impl Workload {
 /// Segments of the other store that are stored as blobs.
 const FOREIGN_SEGMENTS: usize = 3;
 
-/// A segment of another store: somebody may keep a copy of a log as a file, and nothing of
+/// A segment of a copy of the store: somebody may keep a copy of a log as a file, and nothing of
 /// what stands in a file may ever be taken for a frame of the log that it is stored in.
 fn foreign_log(at: usize) -> &'static [u8] {
     static LOG: OnceLock<Vec<Vec<u8>>> = OnceLock::new();
     let log = LOG.get_or_init(|| {
+        // It has the same id as the store around it, as a copy of that store would have.
         let disk = SimulatedDisk::new();
         let options = Options { segment_bytes: 1500, ..Options::default() };
         let store = disk.open_store(&options).expect("nothing is in the way");
@@ -193,7 +194,6 @@ fn foreign_log(at: usize) -> &'static [u8] {
         let mut segments: Vec<Vec<u8>> = names.filter_map(|name| disk.content(&name)).collect();
         // An early one, and the last two: they name places that the store around them has not reached.
         let (last, before) = (segments.len() - 1, segments.len() - 2);
-        // The id of that store is random, and stands in the header.
         [0, before, last].map(|at| segments[at].split_off(SEGMENT_HEADER_BYTES)).into()
     });
     &log[at]

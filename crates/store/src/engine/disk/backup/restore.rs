@@ -217,6 +217,10 @@ impl<S: Storage> Storage for Unborn<S> {
     fn sync_folder(&self, name: &str) -> io::Result<()> {
         self.0.sync_folder(name)
     }
+
+    fn new_store_id(&self) -> [u8; 16] {
+        self.0.new_store_id()
+    }
 }
 
 /// Copies a file back.

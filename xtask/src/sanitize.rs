@@ -1,0 +1,29 @@
+//! The tests under AddressSanitizer, whose run-time library every toolchain for Linux on x86-64 brings along.
+//!
+//! The compiler's flag for it is unstable, so the compiler is told to take unstable flags; nothing has to be
+//! installed. What the standard library does itself is not watched, only what its generic code does for us.
+
+use anyhow::{Result, bail, ensure};
+
+use crate::command::{cargo, host, run as run_command};
+
+const HOST: &str = "x86_64-unknown-linux-gnu";
+/// Names in the tests of what has unsafe code, and of what stands directly on it.
+const UNSAFE: [&str; 4] = ["index::", "engine::disk::storage::", "engine::disk::sidecar::", "columns::"];
+
+/// Runs the tests of the crates beneath the program, or with `--short` those of the unsafe code.
+pub(crate) fn run(options: &[&str]) -> Result<()> {
+    let found = host()?;
+    ensure!(found == HOST, "sanitize: this machine is {found}; only on {HOST} the library is there");
+    let mut command = cargo(["test", "--target", HOST, "--target-dir", "target/sanitize"]);
+    command.args(["--package", "statlas-store", "--all-features"]);
+    // Addresses on the stack are watched after a function has returned, too.
+    command.env("RUSTC_BOOTSTRAP", "1").env("RUSTFLAGS", "-Zsanitizer=address");
+    command.env("ASAN_OPTIONS", "detect_stack_use_after_return=1:strict_string_checks=1");
+    match options {
+        [] => command.args(["--package", "statlas-core", "--tests"]),
+        ["--short"] => command.args(["--lib", "--"]).args(UNSAFE),
+        _ => bail!("sanitize: found {options:?}; allowed: --short"),
+    };
+    run_command(&mut command)
+}
