@@ -374,9 +374,11 @@ fn an_entity_whose_text_has_another_address_is_lost_although_its_checksum_is_rig
     let text = frame.offset..frame.offset + frame.bytes;
     let needle = b"\"data\"";
     let at = bytes[text.clone()].windows(6).position(|window| window == needle).expect("a realm");
+    let before = crc32c(&bytes[text.start + 4..text.end]);
     bytes[text.start + at + 1] = b'e';
-    let crc = crc32c(&bytes[text.start + 4..text.end]);
-    bytes[text.start..text.start + 4].copy_from_slice(&crc.to_le_bytes());
+    // What marks the place of the frame stays in its checksum.
+    let changed = (before ^ crc32c(&bytes[text.start + 4..text.end])).to_le_bytes();
+    bytes[text.start..text.start + 4].iter_mut().zip(changed).for_each(|(crc, changed)| *crc ^= changed);
     fs::write(&segment, &bytes).expect("it can be written");
     let (report, found) = assert_saved(&path, &original, "another text");
     assert!(report.lost.iter().any(|line| line.contains("another SHA-256")), "{report:#?}");

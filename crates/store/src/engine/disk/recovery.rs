@@ -341,6 +341,10 @@ impl<'a> Recovery<'a> {
 
     fn apply(&mut self, revision: u64, changes: &[Placed], neighbours: &[u64]) -> Result<()> {
         self.revision = self.revision.max(revision);
+        self.apply_frames(revision, changes, neighbours)
+    }
+
+    fn apply_frames(&self, revision: u64, changes: &[Placed], neighbours: &[u64]) -> Result<()> {
         let view = self.log.view.load();
         let suspects = &Suspects::of_changes(&self.log.reader(&view), changes)?;
         self.tables.apply(&self.log, &AppliedBatch { revision, changes, neighbours, suspects }, || ())
@@ -348,7 +352,7 @@ impl<'a> Recovery<'a> {
 
     /// What an earlier segment holds of something that a damaged frame seems to be about is out of date: nothing
     /// is stored twice, so the frame removed it.
-    fn outdate(&mut self, place: &Damage) -> Result<()> {
+    fn outdate(&self, place: &Damage) -> Result<()> {
         let (table, key, change) = match place.seems {
             Some(Seems::Entity(key)) => (TableId::Entities, key, Change::EntityRemoved(Address(key))),
             Some(Seems::Blob(key)) => (TableId::Blobs, key, Change::BlobRemoved(BlobId(key))),
@@ -365,7 +369,8 @@ impl<'a> Recovery<'a> {
             }
         };
         let removal = [Placed { change, location: place.start, ordinal: 0 }];
-        match removed.and_then(|()| self.apply(self.revision, &removal, &[])) {
+        // It belongs to a batch behind those that were read.
+        match removed.and_then(|()| self.apply_frames(self.revision + 1, &removal, &[])) {
             Err(error) if error.kind() != ErrorKind::Corrupt => Err(error),
             _ => Ok(()),
         }

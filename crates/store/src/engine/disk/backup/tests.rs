@@ -22,8 +22,8 @@ const CRASHES: [Crash; 6] =
 struct Source {
     engine: DiskEngine,
     steps: usize,
-    /// Makes the contents of one store differ from those of another, and not their sizes.
-    salt: u8,
+    /// From this number on, contents differ from those of other stores, and their sizes don't.
+    differs_from: usize,
 }
 
 fn options() -> Options {
@@ -34,11 +34,12 @@ impl Source {
     fn new() -> Self {
         let disk = Box::new(SimulatedDisk::new());
         let engine = DiskEngine::on(disk, Path::new("simulated"), None, &options()).expect("it opens");
-        Self { engine, steps: 0, salt: 0 }
+        Self { engine, steps: 0, differs_from: usize::MAX }
     }
 
     fn blob(&self, number: usize) -> Vec<u8> {
-        vec![number as u8 ^ self.salt; 300]
+        let byte = if number < self.differs_from { number as u8 } else { !(number as u8) };
+        vec![byte; 300]
     }
 
     /// Stores some, removes some, and compacts now and then.
@@ -225,7 +226,7 @@ fn a_backup_whose_manifest_says_another_end_is_not_restored() {
     let lies = [
         Manifest { chain: [1; 32], ..sound.clone() },
         Manifest { revision: sound.revision + 1, ..sound.clone() },
-        Manifest { store_id: [1; 16], ..sound.clone() },
+        Manifest { store_id: [9; 16], ..sound.clone() },
         Manifest { segments: sound.segments[1..].to_vec(), ..sound.clone() },
         Manifest { segments: sound.segments[..1].to_vec(), ..sound.clone() },
         // Checksums of frames would not tell another file that is sound.
@@ -248,7 +249,7 @@ fn a_store_that_went_another_way_is_not_mixed_with_the_backup_before() {
     restore(&target, &disk).expect("it is sound");
     let engine = DiskEngine::on(Box::new(disk), Path::new("other"), None, &options()).expect("it opens");
     assert_eq!(engine.store_id, source.engine.store_id);
-    let mut other = Source { engine, steps: source.steps, salt: 100 };
+    let mut other = Source { engine, steps: source.steps, differs_from: source.steps * 8 };
     // Both go on, and both make a backup in the same place.
     let sizes = |target: &SimulatedDisk| {
         let manifest = read_manifest(target, PLACE).expect("it is there");
