@@ -12,7 +12,7 @@ use statlas_store::{Durability, Location};
 
 use crate::commands::{
     address, backup, check, completions, export, find, generate, get, history, import, load, near,
-    neighbours, put, quickstart, remove, restore, repair, restore_files, scrub, token, verify_history, watch,
+    neighbours, put, quickstart, remove, repair, restore, restore_files, scrub, token, verify_history, watch,
 };
 use crate::exit;
 use crate::output::Color;

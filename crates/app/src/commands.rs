@@ -20,14 +20,14 @@ pub(crate) mod near;
 pub(crate) mod neighbours;
 pub(crate) mod put;
 pub(crate) mod quickstart;
-pub(crate) mod repair;
-pub(crate) mod scrub;
-pub(crate) mod verify_history;
 pub(crate) mod remove;
+pub(crate) mod repair;
 pub(crate) mod restore;
 pub(crate) mod restore_files;
+pub(crate) mod scrub;
 pub(crate) mod stats;
 pub(crate) mod token;
+pub(crate) mod verify_history;
 pub(crate) mod watch;
 
 /// Runs a command.

@@ -12,7 +12,13 @@
 mod memory;
 
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+#[cfg(not(shuttle))]
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+// Under `cargo xtask interleavings` another thread may go on wherever a table is looked up or changed.
+#[cfg(shuttle)]
+use parking_lot::atomic::AtomicUsize;
 
 use self::memory::SlotMemory;
 

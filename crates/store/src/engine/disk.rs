@@ -66,7 +66,8 @@ use crate::engine::waiting::Waiting;
 use crate::engine::{BackupOptions, BackupReport};
 use crate::engine::{
     CheckReport, Commit, CompactOptions, CompactReport, Durability, Engine, HistoryReport, MemoryHeld,
-    Neighbour, NotedHead, Page, ProgressFn, Record, ScrubOptions, ScrubReport, Stats, StoredBlob, StoredEntity,
+    Neighbour, NotedHead, Page, ProgressFn, Record, ScrubOptions, ScrubReport, Stats, StoredBlob,
+    StoredEntity,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::key_of;

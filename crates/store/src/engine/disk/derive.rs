@@ -136,8 +136,8 @@ fn judge_versions(
     for (_, segment, row) in rows {
         let (id, sealed) = sealed[*segment];
         let location = Location::at(id, row_place(&sealed.sidecar, *row)?);
-        let versions = entity_at(reader, location)
-            .and_then(|entity| versions_of(reader, active, &entity.head()?.id));
+        let versions =
+            entity_at(reader, location).and_then(|entity| versions_of(reader, active, &entity.head()?.id));
         match versions {
             Ok(versions) => {
                 let newest = versions.last().map(|newest| newest.location);

@@ -121,7 +121,8 @@ fn is_continued(storage: &dyn Storage, store_id: &[u8; 16], id: SegmentId) -> Re
     };
     let mut bytes = vec![0; COMMIT_FRAME_BYTES];
     file.read_at(start, &mut bytes).map_err(failed)?;
-    Ok(Frame::decode(&bytes, Salt::of(store_id, id).at(start)).is_ok_and(|frame| frame.header.kind == Kind::Continued))
+    Ok(Frame::decode(&bytes, Salt::of(store_id, id).at(start))
+        .is_ok_and(|frame| frame.header.kind == Kind::Continued))
 }
 
 /// Syncs the segments that were written to last: the newest, and the one before it, whose end may have been
@@ -180,8 +181,7 @@ fn range_of_batches(
     let failed = |error| Error::io(format!("reading {name} failed"), error);
     let file = storage.open(&name, false).map_err(failed)?;
     let mut buffer = Vec::new();
-    let mut window =
-        Window::new(&*file, file.len().map_err(failed)?, Salt::of(&store_id, id), &mut buffer);
+    let mut window = Window::new(&*file, file.len().map_err(failed)?, Salt::of(&store_id, id), &mut buffer);
     let revision = window.first_revision().map_err(failed)?.unwrap_or(0);
     let others = || headers.iter().filter_map(|(_, header)| header.ok());
     let is_before = |header: &SegmentHeader| header.first_revision <= revision;

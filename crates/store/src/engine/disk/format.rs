@@ -205,7 +205,8 @@ impl Salt {
 
     /// The one under which the bytes of a frame are whole at an offset.
     pub(super) fn that_explains(frame: &[u8], offset: u64) -> Self {
-        let mark = frame.first_chunk().map_or(0, |crc| u32::from_le_bytes(*crc)) ^ crc32c::crc32c(&frame[4..]);
+        let mark =
+            frame.first_chunk().map_or(0, |crc| u32::from_le_bytes(*crc)) ^ crc32c::crc32c(&frame[4..]);
         Self(Self(mark).at(offset).0)
     }
 

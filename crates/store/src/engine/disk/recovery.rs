@@ -433,7 +433,10 @@ impl<'a> Recovery<'a> {
         let mut piece = Vec::new();
         for start in (synced..end).step_by(PIECE_BYTES) {
             piece.resize((end - start).min(PIECE_BYTES as u64) as usize, 0);
-            log.file.read_at(start, &mut piece).and_then(|()| log.file.write_at(start, &piece)).map_err(failed)?;
+            log.file
+                .read_at(start, &mut piece)
+                .and_then(|()| log.file.write_at(start, &piece))
+                .map_err(failed)?;
         }
         log.file.sync().map_err(failed)
     }

@@ -9,8 +9,8 @@ use sha2::{Digest, Sha256};
 use statlas_core::{Address, BlobId};
 
 use super::format::{
-    ALIGNMENT, CommitPayload, FRAME_HEADER_BYTES, Frame, FrameHeader, Kind, Location, SEGMENT_HEADER_BYTES, Salt,
-    SegmentHeader, SegmentId,
+    ALIGNMENT, CommitPayload, FRAME_HEADER_BYTES, Frame, FrameHeader, Kind, Location, SEGMENT_HEADER_BYTES,
+    Salt, SegmentHeader, SegmentId,
 };
 use super::log::LogFile;
 use super::storage::StorageFile;
@@ -130,12 +130,7 @@ pub(super) struct Window<'a> {
 
 impl<'a> Window<'a> {
     /// A window on the first `total` bytes of a segment; `buffer` is used for it and may come from another.
-    pub(super) fn new(
-        file: &'a dyn StorageFile,
-        total: u64,
-        salt: Salt,
-        buffer: &'a mut Vec<u8>,
-    ) -> Self {
+    pub(super) fn new(file: &'a dyn StorageFile, total: u64, salt: Salt, buffer: &'a mut Vec<u8>) -> Self {
         buffer.clear();
         Self { file, total, salt, base: 0, buffer }
     }

@@ -1,7 +1,7 @@
 //! Group commit, publication, sealing and compaction under thousands of schedules.
 //!
-//! The code is the store's own, on the simulated disk; only its locks are others (see `locks`). Every lock and
-//! every call of the disk is a place where another thread may go on. `STATLAS_SCHEDULES` says how many schedules
+//! The code is the store's own, on the simulated disk; only its locks are others (see `locks`). Every lock, every
+//! look-up in an index and every call of the disk is a place where another thread may go on. `STATLAS_SCHEDULES` says how many schedules
 //! each test tries, `STATLAS_SEED` which; what fails prints a schedule that shuttle repeats.
 
 use std::collections::BTreeSet;
@@ -13,9 +13,7 @@ use shuttle::thread;
 use shuttle::{Config, Runner};
 use statlas_core::Address;
 use statlas_store::testing::{Call, Crash, Fault, Operation, Plan, Random, SimulatedDisk, version};
-use statlas_store::{
-    Batch, CompactOptions, Durability, ErrorKind, Filter, Options, Query, Store,
-};
+use statlas_store::{Batch, CompactOptions, Durability, ErrorKind, Filter, Options, Query, Store};
 
 /// Changes of priority in a schedule of PCT: it finds every bug that needs so many.
 const DEPTH: usize = 3;
@@ -67,10 +65,8 @@ fn after_power_cut(disk: &SimulatedDisk) -> Store {
 }
 
 fn holds(store: &Store, addresses: &[Address]) -> bool {
-    let found: Vec<bool> = addresses
-        .iter()
-        .map(|address| store.get(address).expect("nothing is damaged").is_some())
-        .collect();
+    let found: Vec<bool> =
+        addresses.iter().map(|address| store.get(address).expect("nothing is damaged").is_some()).collect();
     assert!(found.iter().all(|is_there| *is_there == found[0]), "half a batch is there");
     found[0]
 }
@@ -222,7 +218,8 @@ fn a_failed_sync_is_told_to_all_who_wait_for_it() {
         let store = open(&disk, &options());
         let name = "log/00000001.seg";
         let syncs = disk.calls();
-        let syncs = syncs.iter().filter(|call| call.operation == Operation::Sync && *call.name == *name).count();
+        let syncs =
+            syncs.iter().filter(|call| call.operation == Operation::Sync && *call.name == *name).count();
         let call = Call { name: name.into(), operation: Operation::Sync, number: syncs as u32 + 1 };
         disk.plan(Some(Plan { call, fault: Fault::SyncLost, for_good: false }));
         let writers: Vec<_> = (0..4)

@@ -6,7 +6,9 @@ use std::io;
 use std::path::Path;
 
 use crate::engine::RepairReport;
-use crate::engine::disk::format::{ALIGNMENT, SEGMENT_HEADER_BYTES, Salt, SegmentHeader, SegmentId, StoreHeader};
+use crate::engine::disk::format::{
+    ALIGNMENT, SEGMENT_HEADER_BYTES, Salt, SegmentHeader, SegmentId, StoreHeader,
+};
 use crate::engine::disk::recovery::kept_batches;
 use crate::engine::disk::scan::{Depth, ScannedSegment, Window, scan};
 use crate::engine::disk::storage::{Directory, Mapping, StorageFile};

@@ -161,7 +161,8 @@ impl Sidecar {
         let bytes = &self.memory.bytes()[chunk.start..chunk.end()];
         if crc32c::crc32c(bytes) != chunk.crc {
             self.is_damaged.store(true, Ordering::Relaxed);
-            let reason = "its checksum is wrong; the file is made again when the store was closed and is opened";
+            let reason =
+                "its checksum is wrong; the file is made again when the store was closed and is opened";
             return Err(self.corrupt(section, at, reason));
         }
         let is_ends = |at: usize| ColumnId::ALL[at % ColumnId::ALL.len()] == ColumnId::NeighboursEnd;

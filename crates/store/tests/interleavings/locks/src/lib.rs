@@ -4,6 +4,8 @@
 //! In any other thread, such as those that read the segments when a store is opened, there is no gate: they run
 //! while the one thread of shuttle's that waits for them stands still. Times do not run out under shuttle.
 
+pub mod atomic;
+
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::time::{Duration, Instant};

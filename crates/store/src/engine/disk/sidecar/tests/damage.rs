@@ -91,7 +91,7 @@ fn damage_that_comes_after_the_first_use_is_found_by_a_check() {
     let found = sidecar.verify(offset_of);
     assert!(found.iter().any(|found| found.contains("changed while it was open")), "{found:?}");
     let expected = "log/00000007.idx: chunk 0 of the index of entities: its checksum is wrong";
-    assert!(found.iter().any(|found| found == expected), "{found:?}");
+    assert!(found.iter().any(|found| found.starts_with(expected)), "{found:?}");
     assert_eq!(chunk.start, HEADER_BYTES);
 }
 
