@@ -5,18 +5,19 @@ use std::time::Instant;
 use anyhow::Result;
 
 use crate::command::{cargo, ensure_component, run as run_command};
-use crate::{bench, deny, fuzz, tidy};
+use crate::{bench, deny, fuzz, interleavings, tidy};
 
 /// A name and what it runs.
 type Step = (&'static str, fn() -> Result<()>);
 
-const STEPS: [Step; 8] = [
+const STEPS: [Step; 9] = [
     ("fmt", check_format),
     ("tidy", tidy::run),
     ("clippy", clippy),
     ("test", test),
     ("docs", docs),
     ("fuzz", fuzz::short),
+    ("interleavings", interleavings::short),
     ("bench", bench::smoke),
     ("deny", deny::run),
 ];

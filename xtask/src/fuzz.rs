@@ -186,7 +186,7 @@ impl Outcome {
         let executions =
             said.lines().find_map(|line| line.strip_prefix("stat::number_of_executed_units:"))?;
         let executions = executions.trim().parse().ok()?;
-        Some(Self { executions, edges: (first, all.last().unwrap_or(first)) })
+        Some(Self { executions, edges: (first, all.next_back().unwrap_or(first)) })
     }
 }
 

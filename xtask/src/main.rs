@@ -8,6 +8,7 @@ mod command;
 mod deny;
 mod faults;
 mod fuzz;
+mod interleavings;
 mod sanitize;
 mod tidy;
 
@@ -19,6 +20,8 @@ The developer's commands.
     cargo xtask bench    measure the targets in release mode; figures go to standard output
     cargo xtask faults   crashes, failing calls, flipped bits, cut files and killed processes, thousands of them
     cargo xtask fuzz     every parser is given any bytes, the ones that reach more of it first
+    cargo xtask interleavings
+                         the store's threads under thousands of schedules
     cargo xtask sanitize the tests of core and store under AddressSanitizer; --short: those of the unsafe code
     cargo xtask fmt      format all code
     cargo xtask tidy     the style checks that no tool knows
@@ -44,6 +47,10 @@ The developer's commands.
         TARGET           only these; the folder `fuzz/fuzz_targets` names them
         --input FILE     give one target this input, and show what it says
         --seeds          write the corpus in `fuzz/corpus` anew
+
+    cargo xtask interleavings [--schedules N] [--seed N]
+        --schedules N    so many for each test (default: 1000)
+        --seed N         which ones (default: 1)
 ";
 
 fn main() -> ExitCode {
@@ -55,6 +62,7 @@ fn main() -> ExitCode {
         ["bench", options @ ..] => bench::run(options),
         ["faults", options @ ..] => faults::run(options),
         ["fuzz", options @ ..] => fuzz::run(options),
+        ["interleavings", options @ ..] => interleavings::run(options),
         ["sanitize", options @ ..] => sanitize::run(options),
         ["fmt"] => ci::format(),
         ["tidy"] => tidy::run(),

@@ -68,6 +68,10 @@ pub(crate) struct Global {
     /// has or its cgroup allows
     #[arg(long, global = true, env = "STATLAS_MEMORY_BYTES_MAX", value_name = "BYTES")]
     pub(crate) memory: Option<Bytes>,
+    /// Compress what `quickstart`, `import`, `load` and `put` store of entities: less space on disk, slower;
+    /// what is stored can be read either way
+    #[arg(long, global = true)]
+    pub(crate) compress: bool,
     /// Answer with JSON, one value per line; errors too, on standard error
     #[arg(long, global = true)]
     pub(crate) json: bool,

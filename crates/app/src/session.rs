@@ -14,6 +14,7 @@ pub(crate) struct Session {
     store: String,
     location: Location,
     memory_bytes_max: Option<u64>,
+    compression: bool,
     output: Output,
 }
 
@@ -21,7 +22,13 @@ impl Session {
     pub(crate) fn new(global: Global) -> Self {
         let output = Output::new(global.json, global.color);
         let memory_bytes_max = global.memory.map(|size| size.0);
-        Self { store: global.store.text, location: global.store.location, memory_bytes_max, output }
+        Self {
+            store: global.store.text,
+            location: global.store.location,
+            memory_bytes_max,
+            compression: global.compress,
+            output,
+        }
     }
 
     /// How to answer.
@@ -64,7 +71,8 @@ impl Session {
 
     /// Opens the store to write to it, and warns if it is damaged; one that is not there is made.
     pub(crate) fn open_or_create(&self, durability: Durability) -> Result<Store> {
-        let options = Options { durability, memory_bytes_max: self.memory_bytes_max, ..Options::default() };
+        let (memory_bytes_max, compression) = (self.memory_bytes_max, self.compression);
+        let options = Options { durability, memory_bytes_max, compression, ..Options::default() };
         let store = Store::open(&self.location, &options).map_err(|error| {
             let hint = match error.kind() {
                 ErrorKind::NotAStore => Some("--store names a directory that is empty, new or a store"),

@@ -67,6 +67,20 @@ pub enum BlobForm {
     Whole,
     /// The list of the chunks that make it up.
     Manifest,
+    /// A piece of a file, which lives as long as a manifest names it. One that is put where a chunk is stored
+    /// as a whole blob changes nothing; a whole blob takes the place of a chunk.
+    Chunk,
+}
+
+impl BlobForm {
+    /// Whether putting a blob in this form changes anything where one is stored in the other form, or none.
+    pub(crate) fn replaces(self, stored: Option<Self>) -> bool {
+        match stored {
+            None => true,
+            Some(Self::Chunk) => self != Self::Chunk,
+            Some(Self::Whole | Self::Manifest) => false,
+        }
+    }
 }
 
 /// One change of a batch.

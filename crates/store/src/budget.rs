@@ -7,7 +7,7 @@
 mod machine;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
@@ -37,19 +37,22 @@ pub(crate) enum MemoryUse {
     Writes,
     /// Entities kept after they were read.
     Cache,
+    /// Dictionaries of compressed texts, and what compresses and reads texts with them.
+    Compression,
     /// Sealing, compaction, backup and checks.
     Maintenance,
 }
 
 impl MemoryUse {
     /// Every use, in the order in which figures list them.
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::Index,
         Self::Filters,
         Self::Columns,
         Self::Records,
         Self::Writes,
         Self::Cache,
+        Self::Compression,
         Self::Maintenance,
     ];
 
@@ -63,6 +66,7 @@ impl MemoryUse {
             Self::Records => "records",
             Self::Writes => "writes",
             Self::Cache => "cache",
+            Self::Compression => "compression",
             Self::Maintenance => "maintenance",
         }
     }
@@ -73,10 +77,52 @@ pub(crate) struct Budget {
     bytes_max: AtomicU64,
     total: AtomicU64,
     held: [AtomicU64; MemoryUse::ALL.len()],
-    /// Reservations until one is refused; negative for never.
-    until_refusal: AtomicI64,
+    refusals: Arc<Refusals>,
     waiting: Mutex<()>,
     freed: Condvar,
+}
+
+/// Which reservations are refused though there is memory: none, but in tests.
+#[derive(Debug, Default)]
+pub(crate) struct Refusals {
+    /// How many reservations were asked for.
+    asked: AtomicU64,
+    /// The number of the first that is refused, counted from 1; 0 for none.
+    first: AtomicU64,
+    /// How many lie from one to the next; 0 if only the first is refused.
+    period: AtomicU64,
+}
+
+impl Refusals {
+    /// Refuses the reservation that comes after `count` more, and from then on each `period`-th if that is not 0.
+    #[cfg(feature = "testing")]
+    pub(crate) fn refuse_after(&self, count: u64, period: u64) {
+        self.period.store(period, Ordering::Relaxed);
+        self.first.store(self.asked() + 1 + count, Ordering::Relaxed);
+    }
+
+    /// Refuses none any more.
+    #[cfg(feature = "testing")]
+    pub(crate) fn end(&self) {
+        self.first.store(0, Ordering::Relaxed);
+    }
+
+    /// How many reservations were asked for.
+    #[cfg(feature = "testing")]
+    pub(crate) fn asked(&self) -> u64 {
+        self.asked.load(Ordering::Relaxed)
+    }
+
+    /// Counts a reservation; whether it is refused.
+    fn is_refused(&self) -> bool {
+        let number = self.asked.fetch_add(1, Ordering::Relaxed) + 1;
+        let first = self.first.load(Ordering::Relaxed);
+        if first == 0 || number < first {
+            return false;
+        }
+        let period = self.period.load(Ordering::Relaxed);
+        number == first || (period > 0 && (number - first).is_multiple_of(period))
+    }
 }
 
 /// Memory that was reserved, given back when this is dropped.
@@ -88,11 +134,16 @@ pub(crate) struct Reservation {
 
 impl Budget {
     pub(crate) fn new(bytes_max: u64) -> Arc<Self> {
+        Self::with_refusals(bytes_max, Arc::default())
+    }
+
+    /// One that refuses some reservations.
+    pub(crate) fn with_refusals(bytes_max: u64, refusals: Arc<Refusals>) -> Arc<Self> {
         Arc::new(Self {
             bytes_max: AtomicU64::new(bytes_max.max(MEMORY_BYTES_MIN)),
             total: AtomicU64::new(0),
             held: Default::default(),
-            until_refusal: AtomicI64::new(-1),
+            refusals,
             waiting: Mutex::new(()),
             freed: Condvar::new(),
         })
@@ -158,15 +209,10 @@ impl Budget {
         self.freed.wait_for(&mut guard, at_most);
     }
 
-    /// Makes the reservation fail that comes after `count` more, once.
+    /// Which reservations are refused.
     #[cfg(all(test, feature = "testing"))]
-    pub(crate) fn refuse_after(&self, count: u32) {
-        self.until_refusal.store(count.into(), Ordering::Relaxed);
-    }
-
-    fn is_refused(&self) -> bool {
-        let left = self.until_refusal.load(Ordering::Relaxed);
-        left >= 0 && self.until_refusal.fetch_sub(1, Ordering::Relaxed) == 0
+    pub(crate) fn refusals(&self) -> &Refusals {
+        &self.refusals
     }
 
     fn wake(&self) {
@@ -185,7 +231,7 @@ impl Reservation {
         if let Some(more) = bytes.checked_sub(self.bytes).filter(|more| *more > 0) {
             let fits =
                 |total: u64| Some(total.saturating_add(more)).filter(|all| *all <= self.budget.bytes_max());
-            if self.budget.is_refused()
+            if self.budget.refusals.is_refused()
                 || self.budget.total.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).is_err()
             {
                 return false;

@@ -32,7 +32,8 @@ pub enum ChangeKind {
     EntityPut(Address),
     /// An entity was removed.
     EntityRemoved(Address),
-    /// A blob, or a chunk or the manifest of a large file, was stored that was not there.
+    /// A blob, or a chunk or the manifest of a large file, was stored that was not there, or a blob took the
+    /// place of a chunk with the same bytes.
     BlobPut(BlobId),
     /// A blob, or a chunk or the manifest of a large file, was removed.
     BlobRemoved(BlobId),

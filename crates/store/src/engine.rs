@@ -2,6 +2,7 @@
 
 use std::ops::{AddAssign, Range};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use statlas_core::{Address, AddressPrefix, BlobId, Coordinates, Entity, EntityHead, Token};
@@ -13,12 +14,15 @@ use crate::query::{Cursor, Filter, Query};
 
 mod backup;
 pub(crate) mod disk;
+pub(crate) mod freeing;
 pub(crate) mod memory;
 mod reports;
 mod waiting;
 
 pub use self::backup::{BackupOptions, BackupReport, RestoreReport};
 pub use self::disk::repair;
+pub(crate) use self::freeing::Pinned;
+pub use self::freeing::{FreeOptions, FreeReport, Pins, PinsGuard};
 pub use self::reports::{
     HistoryOutcome, HistoryReport, NotedHead, RepairReport, ScrubOptions, ScrubReport, ScrubStats,
 };
@@ -46,7 +50,7 @@ pub struct Commit {
     pub entities_present: u64,
     /// Blobs and chunks that were not there before.
     pub blobs_new: u64,
-    /// Records set, and entities, blobs and records removed.
+    /// Records set, chunks stored as blobs of their own, and entities, blobs and records removed.
     pub others: u64,
 }
 
@@ -366,6 +370,15 @@ pub trait Engine: Send + Sync {
     /// [`ErrorKind::Corrupt`] if its key is damaged.
     fn has_blob(&self, id: &BlobId) -> Result<bool>;
 
+    /// How a blob or a chunk is stored, if it is, as [`Engine::has_blob`] says.
+    ///
+    /// # Errors
+    ///
+    /// As [`Engine::has_blob`].
+    fn blob_form(&self, id: &BlobId) -> Result<Option<BlobForm>> {
+        if self.has_blob(id)? { Ok(self.blob(id)?.map(|blob| blob.form)) } else { Ok(None) }
+    }
+
     /// A record.
     ///
     /// # Errors
@@ -436,6 +449,41 @@ pub trait Engine: Send + Sync {
     /// system; the store is as it was.
     fn compact(&self, _options: &CompactOptions, _progress: ProgressFn<'_>) -> Result<CompactReport> {
         Ok(CompactReport::default())
+    }
+
+    /// The blobs that [`Engine::free_blobs`] leaves alone because somebody is about to name them. `None` for an
+    /// engine that frees nothing.
+    fn pins(&self) -> Option<&Arc<Pins>> {
+        None
+    }
+
+    /// Removes the blobs that nothing needs any more, while everybody else goes on: readers wait for nothing,
+    /// and writers for the removal of a few hundred blobs at a time.
+    ///
+    /// That are chunks which no manifest names, and whole blobs and manifests that an entity named once, that no
+    /// entity names now, and that are no chunk of a file. A removed entity counts as long as the engine knows of
+    /// it; on disk its trace goes when its segment is compacted and its revision is older than the
+    /// [`history_revisions`] newest. Blobs that no entity ever named stay unless the options say otherwise.
+    ///
+    /// What is named meanwhile stays, and so does what is pinned: a file from before [`Files::put`] looks for it
+    /// until the [`StoredFile`] is dropped, of a larger one its chunks until its manifest is stored. Who stores a
+    /// blob with a batch names it in the same batch, or holds a [`StoredFile`]; else it may be gone before it is
+    /// named.
+    ///
+    /// Costs reading the log twice on disk, more often if the ids of all blobs do not fit into the memory that is
+    /// free. Compaction then gives the space back.
+    ///
+    /// [`history_revisions`]: crate::Options::history_revisions
+    /// [`Files::put`]: crate::Files::put
+    /// [`StoredFile`]: crate::StoredFile
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Corrupt`] if anything is damaged, since that may name any blob; [`ErrorKind::Invalid`] if the
+    /// engine can't free blobs; otherwise as [`Engine::commit`]. What was freed before stays freed, and whatever
+    /// is needed is there.
+    fn free_blobs(&self, _options: &FreeOptions, _progress: ProgressFn<'_>) -> Result<FreeReport> {
+        Err(Error::new(ErrorKind::Invalid, "this engine can't free blobs"))
     }
 
     /// Does a piece of the work that makes later work cheaper and that nobody waits for; returns whether

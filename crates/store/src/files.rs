@@ -7,11 +7,14 @@
 //!
 //! Promises: every byte that is read back has the SHA-256 of its chunk, or of the file if it is small; a
 //! manifest is guarded by the checksum of the engine alone. Storing takes less than 40 MB of buffers and
-//! 36 bytes for each chunk, whatever the size. A file is there as a whole or not at all: a process that
+//! about 120 bytes for each chunk, whatever the size. A file is there as a whole or not at all: a process that
 //! dies while it stores one leaves chunks that nothing refers to, and nothing else.
 //!
-//! Left out: names and times of files, which entities hold, and the removal of chunks. Removing a blob
-//! while a file that shares it is being stored can leave that file without it, which reading it reports.
+//! Chunks that no manifest names and files that no entity names are freed by [`Engine::free_blobs`], beside
+//! whoever stores files that share them.
+//!
+//! Left out: names and times of files, which entities hold. Removing a blob by its id while a file that shares
+//! it is being stored can leave that file without it, which reading it reports.
 
 mod chunker;
 mod manifest;
@@ -19,6 +22,7 @@ mod reader;
 
 use std::collections::HashSet;
 use std::io::{self, Read};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
@@ -27,11 +31,12 @@ use statlas_core::BlobId;
 
 use self::chunker::Chunker;
 use self::manifest::ManifestWriter;
+pub(crate) use self::manifest::chunk_ids;
 #[cfg(feature = "testing")]
 pub(crate) use self::manifest::parse as parse_manifest;
 pub use self::reader::FileReader;
 use crate::batch::{Batch, BlobForm};
-use crate::engine::{Durability, Engine};
+use crate::engine::{Durability, Engine, Pinned};
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{BLOB_WHOLE_BYTES_MAX, CHUNKS_MAX};
 
@@ -40,8 +45,9 @@ const CHUNK_BATCH_BYTES: usize = 2 << 20;
 /// Chunks that may wait for being stored; each has at most 1 MiB.
 const CHUNKS_QUEUED: usize = 8;
 
-/// What storing a file did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What storing a file did. As long as it is there the file stays, though no entity names it:
+/// [`Engine::free_blobs`] leaves it alone. So keep it until the entity is stored that names the file.
+#[derive(Debug, Clone)]
 pub struct StoredFile {
     /// The SHA-256 of its bytes.
     pub id: BlobId,
@@ -49,7 +55,17 @@ pub struct StoredFile {
     pub bytes: u64,
     /// How many of them had to be stored; the others were there.
     pub bytes_new: u64,
+    _pinned: Arc<Pinned>,
 }
+
+impl PartialEq for StoredFile {
+    /// Whether both say the same of a file.
+    fn eq(&self, other: &Self) -> bool {
+        (self.id, self.bytes, self.bytes_new) == (other.id, other.bytes, other.bytes_new)
+    }
+}
+
+impl Eq for StoredFile {}
 
 /// The files of a store.
 #[derive(Clone, Copy)]
@@ -81,14 +97,22 @@ impl<'a> Files<'a> {
             return self.put_chunked(Chunker::new(start, reader), CHUNKS_MAX);
         }
         let (id, bytes) = (BlobId::of(&start), start.len() as u64);
+        let pinned = self.pin(id);
         let mut batch = Batch::new();
-        let is_new = !self.engine.has_blob(&id)?;
+        let is_new = BlobForm::Whole.replaces(self.engine.blob_form(&id)?);
         if is_new {
             batch.push_blob(id, BlobForm::Whole, start);
         }
         // One that is there may not be durable yet: a commit without changes waits for those before it.
         self.engine.commit(batch, self.durability)?;
-        Ok(StoredFile { id, bytes, bytes_new: if is_new { bytes } else { 0 } })
+        Ok(StoredFile { id, bytes, bytes_new: if is_new { bytes } else { 0 }, _pinned: pinned })
+    }
+
+    /// Pins a file, before anybody asks whether it is there.
+    fn pin(&self, id: BlobId) -> Arc<Pinned> {
+        let mut pinned = Pinned::new(self.engine.pins());
+        pinned.add(id);
+        Arc::new(pinned)
     }
 
     /// This thread reads, cuts and hashes the whole; another one hashes and stores the chunks.
@@ -170,12 +194,15 @@ struct Storing<'a> {
     /// The chunks in `batch`.
     batched: HashSet<BlobId>,
     bytes_new: u64,
+    /// All chunks so far: until the manifest is stored, nothing else keeps them.
+    pinned: Pinned,
 }
 
 impl<'a> Storing<'a> {
     fn new(files: Files<'a>, chunks_max: usize) -> Self {
         let (manifest, batch, batched) = (ManifestWriter::new(), Batch::new(), HashSet::new());
-        Self { files, chunks_max, manifest, batch, batched, bytes_new: 0 }
+        let pinned = Pinned::new(files.engine.pins());
+        Self { files, chunks_max, manifest, batch, batched, bytes_new: 0, pinned }
     }
 
     /// Stores chunks until no more come; the last of them stay in the batch.
@@ -193,12 +220,13 @@ impl<'a> Storing<'a> {
         }
         let id = BlobId::of(&chunk);
         self.manifest.push(id, chunk.len());
+        self.pinned.add(id);
         if self.batched.contains(&id) || self.files.engine.has_blob(&id)? {
             return Ok(());
         }
         self.batched.insert(id);
         self.bytes_new += chunk.len() as u64;
-        self.batch.push_blob(id, BlobForm::Whole, chunk);
+        self.batch.push_blob(id, BlobForm::Chunk, chunk);
         if self.batch.bytes() >= CHUNK_BATCH_BYTES {
             self.batched.clear();
             // The log keeps its order: what makes the manifest durable does so for its chunks.
@@ -211,11 +239,14 @@ impl<'a> Storing<'a> {
     /// Stores the manifest, and with it the last chunks.
     fn finish(mut self, id: BlobId) -> Result<StoredFile> {
         let bytes = self.manifest.bytes_total();
-        if !self.files.engine.has_blob(&id)? {
+        let pinned = self.files.pin(id);
+        if BlobForm::Manifest.replaces(self.files.engine.blob_form(&id)?) {
             self.batch.push_blob(id, BlobForm::Manifest, self.manifest.into_bytes());
         }
         self.files.engine.commit(self.batch, self.files.durability)?;
-        Ok(StoredFile { id, bytes, bytes_new: self.bytes_new })
+        // From here on the manifest keeps its chunks.
+        drop(self.pinned);
+        Ok(StoredFile { id, bytes, bytes_new: self.bytes_new, _pinned: pinned })
     }
 }
 

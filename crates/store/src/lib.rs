@@ -48,6 +48,7 @@ pub use engine::{
     MemoryHeld, Neighbour, NotedHead, Page, ProgressFn, Record, RepairReport, ScrubOptions, ScrubReport,
     ScrubStats, Stats, StoredBlob, StoredEntity,
 };
+pub use engine::{FreeOptions, FreeReport, Pins, PinsGuard};
 pub use error::{Error, ErrorKind, Result};
 pub use files::{FileReader, Files, StoredFile};
 pub use query::{Cursor, Filter, Interval, OrderBy, Query};

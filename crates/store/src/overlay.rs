@@ -10,7 +10,7 @@ use std::sync::Arc;
 use statlas_core::{Address, BlobId, EntityHead, Token, check_new_version};
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::batch::{Batch, EntityChange, Expected, Operation, RecordKey};
+use crate::batch::{Batch, BlobForm, EntityChange, Expected, Operation, RecordKey};
 use crate::engine::{Commit, StoredEntity};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -26,7 +26,8 @@ pub(crate) trait Holdings {
     fn versions(&self, id: &str) -> Result<Vec<Address>>;
     /// The last of the addresses of an id.
     fn head(&self, id: &str) -> Result<Option<Address>>;
-    fn has_blob(&self, id: &BlobId) -> Result<bool>;
+    /// How a blob is stored, if it is and is sound.
+    fn blob_form(&self, id: &BlobId) -> Result<Option<BlobForm>>;
     fn record_revision(&self, key: &RecordKey) -> Result<Option<u64>>;
 }
 
@@ -41,7 +42,8 @@ pub(crate) struct Overlay {
     newest: HashMap<u64, usize, Uniform>,
     /// Whether an entity was removed: only then can a stored head be none.
     removes_entities: bool,
-    blobs: HashMap<BlobId, bool, Uniform>,
+    /// How blobs that were added will be stored; `None` for those that were removed.
+    blobs: HashMap<BlobId, Option<BlobForm>, Uniform>,
     records: HashMap<RecordKey, Option<u64>>,
 }
 
@@ -158,18 +160,22 @@ impl Judge<'_> {
         match operation {
             Operation::PutEntity(change) => self.put_entity(change),
             Operation::RemoveEntity(address) => self.remove_entity(*address),
-            Operation::PutBlob { id, .. } => {
-                let new = !self.has_blob(id)?;
-                if new {
-                    self.above.blobs.insert(*id, true);
-                    self.plan.commit.blobs_new += 1;
+            Operation::PutBlob { id, form, .. } => {
+                let stored = self.blob_form(id)?;
+                let changes = form.replaces(stored);
+                if changes {
+                    self.above.blobs.insert(*id, Some(*form));
+                    match stored {
+                        None => self.plan.commit.blobs_new += 1,
+                        Some(_) => self.plan.commit.others += 1,
+                    }
                 }
-                Ok(new)
+                Ok(changes)
             }
             Operation::RemoveBlob(id) => {
-                let there = self.has_blob(id)?;
+                let there = self.blob_form(id)?.is_some();
                 if there {
-                    self.above.blobs.insert(*id, false);
+                    self.above.blobs.insert(*id, None);
                     self.plan.commit.others += 1;
                 }
                 Ok(there)
@@ -280,10 +286,10 @@ impl Judge<'_> {
         Ok(Some(Arc::new(entity.head()?.into_owned())))
     }
 
-    fn has_blob(&self, id: &BlobId) -> Result<bool> {
+    fn blob_form(&self, id: &BlobId) -> Result<Option<BlobForm>> {
         match self.above.blobs.get(id).or_else(|| self.below.blobs.get(id)) {
-            Some(present) => Ok(*present),
-            None => self.holdings.has_blob(id),
+            Some(form) => Ok(*form),
+            None => self.holdings.blob_form(id),
         }
     }
 

@@ -65,6 +65,10 @@ pub struct Options {
     /// Most bytes for keeping entities that were read. `None` keeps some, an eighth of the memory, while the
     /// index does not fit into memory, and none otherwise.
     pub cache_bytes_max: Option<u64>,
+    /// Compress the texts of entities (zstd, with a dictionary made of the store's own texts) as far as that
+    /// makes them smaller. It is about what is written from the second file of the log on; whatever is stored
+    /// can be read either way. Writing and reading take longer, what is stored takes less space.
+    pub compression: bool,
     /// When segments are compacted, the newest revisions, so many, keep the trace of every change: they can
     /// be watched and their hash chain proved. Of older ones only what is there is kept.
     pub history_revisions: u64,
@@ -83,6 +87,7 @@ impl Default for Options {
             segment_bytes: 64 << 20,
             memory_bytes_max: None,
             cache_bytes_max: None,
+            compression: false,
             history_revisions: 1_000_000,
             maintenance: true,
             scrub_bytes_per_second: 0,

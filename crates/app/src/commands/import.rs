@@ -230,6 +230,7 @@ fn take_all(
             if !taken.batch.is_empty() {
                 store.commit(taken.batch, durability)?;
             }
+            drop(taken.stored);
             report.new += taken.new;
             report.changed += taken.changed;
             report.unchanged += taken.unchanged;

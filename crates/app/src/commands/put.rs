@@ -9,7 +9,7 @@ use clap::Args;
 use serde_json::json;
 use statlas_core::{BlobId, Entity, EntityError, EntityErrorKind};
 use statlas_store::limits::BLOB_WHOLE_BYTES_MAX;
-use statlas_store::{Batch, Durability, ErrorKind, Store};
+use statlas_store::{Batch, Durability, ErrorKind, Store, StoredFile};
 
 use super::address::too_long;
 use crate::blocks::Blocks;
@@ -45,8 +45,13 @@ pub(crate) fn run(arguments: &Arguments, session: &Session) -> Result<()> {
     let (place, entity) = read(&arguments.entity)?;
     let store = session.open_or_create(Durability::Synced)?;
     let mut batch = Batch::new();
+    // Kept until the entity is stored, so that nobody frees the file before.
+    let mut stored = None;
     let entity = match &arguments.file {
-        Some(path) => attach(store_file(path, &store, &mut batch, session.output())?, &place, entity)?,
+        Some(path) => {
+            let id = store_file(path, &store, &mut batch, &mut stored, session.output())?;
+            attach(id, &place, entity)?
+        }
         None => entity,
     };
     let address = batch.put_entity(entity);
@@ -56,6 +61,7 @@ pub(crate) fn run(arguments: &Arguments, session: &Session) -> Result<()> {
         }
         _ => anyhow::Error::new(error),
     })?;
+    drop(stored);
     let is_new = commit.entities_new > 0;
     store.close()?;
     match session.output().json() {
@@ -97,7 +103,13 @@ fn read(path: &Path) -> Result<(Place, Entity)> {
 }
 
 /// Stores a large file, or puts a small one into the batch.
-fn store_file(path: &Path, store: &Store, batch: &mut Batch, output: &Output) -> Result<BlobId> {
+fn store_file(
+    path: &Path,
+    store: &Store,
+    batch: &mut Batch,
+    large: &mut Option<StoredFile>,
+    output: &Output,
+) -> Result<BlobId> {
     let context = || format!("cannot read {}", path.display());
     let mut file = File::open(path).with_context(context)?;
     let metadata = file.metadata().with_context(context)?;
@@ -113,6 +125,7 @@ fn store_file(path: &Path, store: &Store, batch: &mut Batch, output: &Output) ->
         let bar = output.progress("storing", Some(metadata.len()), Unit::Bytes);
         let stored = store.files().put(&mut bar.wrap_read(file))?;
         bar.finish_and_clear();
+        let stored = large.insert(stored);
         (stored.id, stored.bytes)
     };
     anyhow::ensure!(bytes == metadata.len(), "{} changed while it was read", path.display());

@@ -12,9 +12,11 @@ mod check;
 mod compact;
 mod coverage;
 mod derive;
+mod dictionary;
 mod encode;
 mod files;
 mod format;
+mod free;
 mod history;
 mod indexes;
 mod judging;
@@ -34,6 +36,8 @@ pub(crate) mod storage;
 mod suspects;
 mod tables;
 mod takeover;
+mod texts;
+mod training;
 mod view;
 mod writer;
 
@@ -42,15 +46,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use parking_lot::Mutex;
 use statlas_core::{Address, AddressPrefix, BlobId, Coordinates};
 
 use self::cache::EntityCache;
+use self::dictionary::Dictionary;
 use self::files::segment_ids;
 use self::format::{
-    Frame, Kind, Location, OFFSET_MAX, SEGMENT_HEADER_BYTES, SegmentHeader, SegmentId, StoreHeader,
+    Frame, FrameHeader, Kind, Location, OFFSET_MAX, SEGMENT_HEADER_BYTES, Salt, SegmentHeader, SegmentId,
+    StoreHeader,
 };
-use self::log::{Log, LogFile};
+use self::free::Freeing;
+use self::log::{Log, LogFile, Reader};
 use self::lookup::{addresses_of, place_of, read_by_key, stored_entity, versions_of};
 use self::recovery::{Recovered, recover};
 pub use self::repair::repair;
@@ -58,12 +66,13 @@ use self::scrub::Scrubber;
 use self::sidecar::TableId;
 use self::storage::{Directory, ProcessLock, Storage};
 use self::tables::{RecordPlace, Tables};
+use self::texts::Encoder;
 use self::writer::{Request, SEGMENT_ROOM_BYTES, Writer};
-use crate::batch::{Batch, RecordKey};
+use crate::batch::{Batch, BlobForm, RecordKey};
 use crate::budget::{Budget, MEMORY_BYTES_MIN, MemoryUse, Reservation};
 use crate::change::Changes;
 use crate::engine::waiting::Waiting;
-use crate::engine::{BackupOptions, BackupReport};
+use crate::engine::{BackupOptions, BackupReport, FreeOptions, FreeReport, Pins};
 use crate::engine::{
     CheckReport, Commit, CompactOptions, CompactReport, Durability, Engine, HistoryReport, MemoryHeld,
     Neighbour, NotedHead, Page, ProgressFn, Record, ScrubOptions, ScrubReport, Stats, StoredBlob,
@@ -96,6 +105,10 @@ pub(crate) struct DiskEngine {
     tables: Tables,
     budget: Arc<Budget>,
     cache: EntityCache,
+    /// Whether texts are compressed where that makes them smaller.
+    compresses: bool,
+    /// What the texts of the segment that is being written are compressed with.
+    encoder: ArcSwapOption<Encoder>,
     index_memory: Mutex<Reservation>,
     filter_memory: Mutex<Reservation>,
     column_memory: Mutex<Reservation>,
@@ -125,6 +138,8 @@ pub(crate) struct DiskEngine {
     /// So many of the newest revisions keep their whole history when segments are compacted.
     history_revisions: u64,
     scrubber: Scrubber,
+    pins: Arc<Pins>,
+    freeing: Freeing,
     /// How fast the store scrubs by itself; 0 for not at all.
     scrub_bytes_per_second: u64,
     lock: Mutex<Option<ProcessLock>>,
@@ -160,14 +175,30 @@ impl DiskEngine {
         lock: Option<ProcessLock>,
         options: &Options,
     ) -> Result<Self> {
+        let budget = Budget::new(Budget::bytes_for(options.memory_bytes_max)?);
+        Self::with_budget(storage, path, lock, options, budget)
+    }
+
+    /// As [`DiskEngine::on`], within a budget.
+    pub(crate) fn with_budget(
+        storage: Box<dyn Storage>,
+        path: &Path,
+        lock: Option<ProcessLock>,
+        options: &Options,
+        budget: Arc<Budget>,
+    ) -> Result<Self> {
         let place = path.display().to_string();
         let segment_bytes = options.segment_bytes.clamp(SEGMENT_BYTES_MIN, SEGMENT_BYTES_MAX);
-        let budget = Budget::new(Budget::bytes_for(options.memory_bytes_max)?);
         let store_id = read_or_create_header(&*storage, &place, segment_bytes)?;
-        let recovered = recover(&*storage, store_id, segment_bytes)?;
+        let recovered = recover(&*storage, store_id, segment_bytes, &budget)?;
         let Recovered { log, tables, last, end, revision, chain, closed_at, damage, is_lossy } = recovered;
         let published = Location::new(last.id, end);
-        let synced = closed_at.unwrap_or(Location::new(last.id, SEGMENT_HEADER_BYTES as u64));
+        let synced = closed_at.unwrap_or(Location::new(last.id, last.data_start));
+        let compresses = options.compression;
+        let encoder = match log.texts.dictionary_of(&last)?.filter(|_| compresses) {
+            Some(dictionary) => log.texts.encoder(dictionary).map(Arc::new),
+            None => None,
+        };
         let writer = Writer { segment: last, end, revision, chain, synced };
         let held = |user| Mutex::new(budget.hold(user, 0));
         let engine = Self {
@@ -183,6 +214,8 @@ impl DiskEngine {
             record_memory: held(MemoryUse::Records),
             cache: EntityCache::new(&budget, options.cache_bytes_max),
             budget,
+            compresses,
+            encoder: ArcSwapOption::new(encoder),
             published: AtomicU64::new(published.0),
             revision: AtomicU64::new(revision),
             waiting: Waiting::default(),
@@ -199,6 +232,8 @@ impl DiskEngine {
             compacted_last: AtomicU32::new(0),
             history_revisions: options.history_revisions,
             scrubber: Scrubber::default(),
+            pins: Arc::default(),
+            freeing: Freeing::default(),
             scrub_bytes_per_second: options.scrub_bytes_per_second,
             lock: Mutex::new(lock),
         };
@@ -246,10 +281,30 @@ impl DiskEngine {
         mut use_frame: impl FnMut(Location, &mut Vec<u8>) -> Result<T>,
     ) -> Result<Option<T>> {
         self.check_open()?;
-        let published = self.published.load(Ordering::Acquire);
-        let found = self.log.read(|reader| read_by_key(&reader, table, key, published, &mut use_frame))?;
+        let found = self.find_visible(table, |reader, published| {
+            read_by_key(reader, table, key, published, &mut use_frame)
+        })?;
         if found.is_none() {
             self.check_undamaged(key)?;
+        }
+        Ok(found)
+    }
+
+    /// What `find` finds of what is visible, which ends at the place that it is told.
+    #[inline]
+    fn find_visible<T>(
+        &self,
+        table: TableId,
+        mut find: impl FnMut(&Reader<'_>, u64) -> Result<Option<T>>,
+    ) -> Result<Option<T>> {
+        let published = self.published.load(Ordering::Acquire);
+        let found = self.log.read(|reader| find(&reader, published))?;
+        if found.is_none() && table == TableId::Blobs {
+            // A blob may have taken the place of a chunk meanwhile, behind the end that was looked up to.
+            let now = self.published.load(Ordering::Acquire);
+            if now != published {
+                return self.log.read(|reader| find(&reader, now));
+            }
         }
         Ok(found)
     }
@@ -263,6 +318,14 @@ impl DiskEngine {
             Some(damaged) => Err(log::corrupt(damaged.location, &format!("{} is damaged", hex(key)))),
             None => Ok(()),
         }
+    }
+
+    /// The header of the frame of a visible blob, not verified.
+    fn blob_header(&self, id: &BlobId) -> Result<Option<FrameHeader>> {
+        self.find_visible(TableId::Blobs, |reader, end| {
+            let place = place_of(reader, TableId::Blobs, &id.0, end)?;
+            place.map(|place| reader.header(place)).transpose()
+        })
     }
 
     fn read_record(&self, key: &RecordKey, place: RecordPlace) -> Result<Record> {
@@ -357,23 +420,35 @@ fn read_or_create_header(storage: &dyn Storage, place: &str, segment_bytes: u64)
     // The file STATLAS comes last: with it, the store is there.
     storage.sync_folder(".").map_err(failed)?;
     let header = SegmentHeader::written(1, store_id, 1, [0; 32]);
-    create_segment(storage, &header, segment_bytes)?;
+    create_segment(storage, header, segment_bytes, None)?;
     storage.write(HEADER_NAME, &StoreHeader { store_id }.encode()).map_err(failed)?;
     storage.sync_folder(".").map_err(failed)?;
     Ok(store_id)
 }
 
 /// Makes a segment whose header and name survive a power cut.
-fn create_segment(storage: &dyn Storage, header: &SegmentHeader, segment_bytes: u64) -> Result<LogFile> {
+fn create_segment(
+    storage: &dyn Storage,
+    mut header: SegmentHeader,
+    segment_bytes: u64,
+    dictionary: Option<&Arc<Dictionary>>,
+) -> Result<LogFile> {
     let name = header.id.file_name();
+    header.dictionary_bytes = dictionary.map_or(0, |dictionary| dictionary.frames_bytes());
+    let mut start = header.encode().to_vec();
+    if let Some(dictionary) = dictionary {
+        dictionary.write(Salt::of(&header.store_id, header.id), &mut start);
+    }
     let create = || {
         let file = storage.open(&name, true)?;
         file.set_len(0)?;
-        file.write_at(0, &header.encode())?;
+        file.write_at(0, &start)?;
         file.sync()?;
         storage.sync_folder("log")?;
         let map = file.map((segment_bytes + SEGMENT_ROOM_BYTES) as usize)?;
-        Ok(LogFile::new(header, file, map, SEGMENT_HEADER_BYTES as u64))
+        let created = LogFile::new(&header, file, map, start.len() as u64);
+        drop(created.dictionary.set(dictionary.map(Arc::clone)));
+        Ok(created)
     };
     create().map_err(|error| Error::io(format!("making {name} failed"), error))
 }
@@ -483,8 +558,18 @@ impl Engine for DiskEngine {
 
     fn has_blob(&self, id: &BlobId) -> Result<bool> {
         self.check_open()?;
-        let published = self.published.load(Ordering::Acquire);
-        Ok(self.log.read(|reader| place_of(&reader, TableId::Blobs, &id.0, published))?.is_some())
+        let find = |reader: &Reader<'_>, end| place_of(reader, TableId::Blobs, &id.0, end);
+        Ok(self.find_visible(TableId::Blobs, find)?.is_some())
+    }
+
+    fn blob_form(&self, id: &BlobId) -> Result<Option<BlobForm>> {
+        self.check_open()?;
+        match self.blob_header(id) {
+            Ok(header) => Ok(header.map(|header| header.blob_form())),
+            // Storing it again mends it.
+            Err(error) if error.kind() == ErrorKind::Corrupt => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     fn record(&self, key: &RecordKey) -> Result<Option<Record>> {
@@ -560,6 +645,14 @@ impl Engine for DiskEngine {
 
     fn compact(&self, options: &CompactOptions, progress: ProgressFn<'_>) -> Result<CompactReport> {
         self.compact_all(options, progress)
+    }
+
+    fn pins(&self) -> Option<&Arc<Pins>> {
+        Some(&self.pins)
+    }
+
+    fn free_blobs(&self, options: &FreeOptions, progress: ProgressFn<'_>) -> Result<FreeReport> {
+        self.free(options, progress)
     }
 
     fn maintain(&self) -> Result<bool> {

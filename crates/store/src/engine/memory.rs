@@ -1,16 +1,18 @@
 //! A store in memory: the same promises but durability, and the model that other engines are held to.
 
+mod free;
 mod history;
 
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::RwLock;
 use statlas_core::{Address, AddressPrefix, BlobId, Coordinates};
 
 use self::history::History;
-use crate::batch::{Batch, Operation, RecordKey, collection_range};
+use crate::batch::{Batch, BlobForm, Operation, RecordKey, collection_range};
 use crate::change::Changes;
 use crate::columns::{Bit, GrowingRows, Near, RowId, RowPlace, Rows, count, find, near};
 use crate::engine::waiting::Waiting;
@@ -18,6 +20,7 @@ use crate::engine::{
     CheckReport, Commit, Durability, Engine, Neighbour, Page, ProgressFn, Record, Stats, StoredBlob,
     StoredEntity,
 };
+use crate::engine::{FreeOptions, FreeReport, Pins};
 use crate::error::{Error, ErrorKind, Result};
 use crate::overlay::{Holdings, Overlay, judge};
 use crate::query::{Filter, Query};
@@ -27,6 +30,7 @@ pub(crate) struct MemoryEngine {
     /// `None` once it is closed.
     held: RwLock<Option<Held>>,
     waiting: Waiting,
+    pins: Arc<Pins>,
 }
 
 struct Held {
@@ -39,6 +43,8 @@ struct Held {
     /// The columns of the entities. The place of a row is its number.
     rows: GrowingRows,
     blobs: HashMap<BlobId, StoredBlob>,
+    /// The blobs that removed entities named.
+    named_once: HashSet<BlobId>,
     records: BTreeMap<RecordKey, (Vec<u8>, u64)>,
     history: History,
 }
@@ -59,10 +65,11 @@ impl MemoryEngine {
             ids: HashMap::new(),
             rows: GrowingRows::new(),
             blobs: HashMap::new(),
+            named_once: HashSet::new(),
             records: BTreeMap::new(),
             history: History::default(),
         };
-        Self { held: RwLock::new(Some(held)), waiting: Waiting::default() }
+        Self { held: RwLock::new(Some(held)), waiting: Waiting::default(), pins: Arc::default() }
     }
 
     fn with<T>(&self, read: impl FnOnce(&Held) -> Result<T>) -> Result<T> {
@@ -132,6 +139,16 @@ impl Held {
         self.rows.bytes() + (entries + texts + older * size_of::<usize>()) as u64
     }
 
+    fn commit(&mut self, batch: Batch) -> Result<Commit> {
+        let (plan, _) = judge(self, &Overlay::default(), &batch, self.revision + 1)?;
+        if plan.changes.contains(&true) {
+            self.revision += 1;
+            self.history.add(self.revision, batch.operations(), &plan.changes);
+            self.apply(batch, &plan.changes)?;
+        }
+        Ok(Commit { revision: self.revision, ..plan.commit })
+    }
+
     fn apply(&mut self, batch: Batch, changes: &[bool]) -> Result<()> {
         let (operations, neighbours) = batch.into_parts();
         for (index, operation) in operations.into_iter().enumerate() {
@@ -158,6 +175,7 @@ impl Held {
             Operation::RemoveEntity(address) => {
                 let Some(row) = self.addresses.remove(&address) else { return Ok(()) };
                 let Some(entity) = self.entities[row].take() else { return Ok(()) };
+                self.named_once.extend(entity.blob);
                 self.remove_version(&entity.head()?.id, row);
                 Ok(())
             }
@@ -200,8 +218,8 @@ impl Holdings for Held {
         Ok(newest.map(|entity| entity.address))
     }
 
-    fn has_blob(&self, id: &BlobId) -> Result<bool> {
-        Ok(self.blobs.contains_key(id))
+    fn blob_form(&self, id: &BlobId) -> Result<Option<BlobForm>> {
+        Ok(self.blobs.get(id).map(|blob| blob.form))
     }
 
     fn record_revision(&self, key: &RecordKey) -> Result<Option<u64>> {
@@ -212,18 +230,9 @@ impl Holdings for Held {
 impl Engine for MemoryEngine {
     fn commit(&self, batch: Batch, _durability: Durability) -> Result<Commit> {
         batch.check()?;
-        let mut guard = self.held.write();
-        let held = guard.as_mut().ok_or_else(closed)?;
-        let (plan, _) = judge(held, &Overlay::default(), &batch, held.revision + 1)?;
-        if plan.changes.contains(&true) {
-            held.revision += 1;
-            held.history.add(held.revision, batch.operations(), &plan.changes);
-            held.apply(batch, &plan.changes)?;
-        }
-        let revision = held.revision;
-        drop(guard);
+        let commit = self.held.write().as_mut().ok_or_else(closed)?.commit(batch)?;
         self.waiting.wake();
-        Ok(Commit { revision, ..plan.commit })
+        Ok(commit)
     }
 
     fn sync(&self) -> Result<()> {
@@ -279,7 +288,11 @@ impl Engine for MemoryEngine {
     }
 
     fn has_blob(&self, id: &BlobId) -> Result<bool> {
-        self.with(|held| Holdings::has_blob(held, id))
+        self.with(|held| Ok(held.blobs.contains_key(id)))
+    }
+
+    fn blob_form(&self, id: &BlobId) -> Result<Option<BlobForm>> {
+        self.with(|held| Holdings::blob_form(held, id))
     }
 
     fn record(&self, key: &RecordKey) -> Result<Option<Record>> {
@@ -323,6 +336,19 @@ impl Engine for MemoryEngine {
             catalogue_bytes: held.catalogue_bytes(),
             ..Stats::default()
         }
+    }
+
+    fn pins(&self) -> Option<&Arc<Pins>> {
+        Some(&self.pins)
+    }
+
+    fn free_blobs(&self, options: &FreeOptions, _progress: ProgressFn<'_>) -> Result<FreeReport> {
+        let mut guard = self.held.write();
+        let held = guard.as_mut().ok_or_else(closed)?;
+        let report = held.free(options, &self.pins.lock())?;
+        drop(guard);
+        self.waiting.wake();
+        Ok(report)
     }
 
     fn check(&self, progress: ProgressFn<'_>) -> Result<CheckReport> {

@@ -75,6 +75,11 @@ pub(crate) struct Chunk {
     pub(super) end: u64,
 }
 
+/// The chunks that a manifest names; `file` is its name, for messages.
+pub(crate) fn chunk_ids(file: &BlobId, bytes: &[u8]) -> Result<impl Iterator<Item = BlobId>> {
+    Ok(parse(file, bytes)?.into_iter().map(|chunk| chunk.id))
+}
+
 /// Reads a manifest; `file` is its name, for messages.
 pub(crate) fn parse(file: &BlobId, bytes: &[u8]) -> Result<Vec<Chunk>> {
     let corrupt = |what: String| Error::new(ErrorKind::Corrupt, format!("file {file}: manifest: {what}"));

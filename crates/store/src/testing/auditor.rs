@@ -140,7 +140,8 @@ impl Auditor {
             (Err(error), expected) if is_of_the_device(&error) => {
                 // A store that takes no writes any more must not have taken this one, and one that says that
                 // it was not stored is taken at its word.
-                let is_denied = error.kind() == ErrorKind::Poisoned || error.to_string().contains(NOT_STORED);
+                let never = [ErrorKind::Poisoned, ErrorKind::NoMemory];
+                let is_denied = never.contains(&error.kind()) || error.to_string().contains(NOT_STORED);
                 if expected.is_ok() && !is_denied && model.revision() > self.model().revision() {
                     self.in_doubt.push(State::new(model));
                 }
@@ -300,7 +301,10 @@ pub(crate) fn unread(damage: &[String]) -> Option<&String> {
     damage.iter().find(|line| line.contains("can't be read"))
 }
 
-/// Whether an error says that the device or the system failed, or that it did so before.
+/// Whether an error says that the device or the system failed, or that it did so before, or that memory is short.
 pub(crate) fn is_of_the_device(error: &Error) -> bool {
-    matches!(error.kind(), ErrorKind::Io | ErrorKind::NoSpace | ErrorKind::Poisoned)
+    matches!(
+        error.kind(),
+        ErrorKind::Io | ErrorKind::NoSpace | ErrorKind::Poisoned | ErrorKind::NoMemory
+    )
 }

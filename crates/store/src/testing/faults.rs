@@ -11,6 +11,7 @@ mod failures;
 mod flips;
 mod kills;
 mod layout;
+mod memory;
 mod run;
 mod workload;
 
@@ -34,11 +35,13 @@ pub enum Campaign {
     Flips,
     /// Files are cut, emptied, removed, doubled and exchanged.
     Cuts,
+    /// Reservations of memory are refused.
+    Memory,
 }
 
 impl Campaign {
     /// Every campaign that needs no operating system.
-    pub const ALL: [Self; 4] = [Self::Crashes, Self::Failures, Self::Flips, Self::Cuts];
+    pub const ALL: [Self; 5] = [Self::Crashes, Self::Failures, Self::Flips, Self::Cuts, Self::Memory];
 
     /// The name on the command line.
     #[must_use]
@@ -48,6 +51,7 @@ impl Campaign {
             Self::Failures => "failures",
             Self::Flips => "flips",
             Self::Cuts => "cuts",
+            Self::Memory => "memory",
         }
     }
 
@@ -57,6 +61,7 @@ impl Campaign {
         match self {
             Self::Crashes => 5_000,
             Self::Failures | Self::Cuts => 2_000,
+            Self::Memory => 500,
             Self::Flips => 3_000,
         }
     }
@@ -66,7 +71,7 @@ impl Campaign {
     pub fn states_full(self) -> u64 {
         match self {
             Self::Crashes => 100_000,
-            Self::Failures => 20_000,
+            Self::Failures | Self::Memory => 20_000,
             Self::Flips | Self::Cuts => u64::MAX,
         }
     }
@@ -79,6 +84,7 @@ impl Campaign {
             Self::Failures => failures::run(options),
             Self::Flips => flips::run(options),
             Self::Cuts => cuts::run(options),
+            Self::Memory => memory::run(options),
         }
     }
 }

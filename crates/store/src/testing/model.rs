@@ -11,7 +11,7 @@ use statlas_core::{
     check_new_version, similarity,
 };
 
-use crate::batch::{Batch, EntityChange, Expected, Operation, RecordKey};
+use crate::batch::{Batch, BlobForm, EntityChange, Expected, Operation, RecordKey};
 use crate::engine::{Commit, Neighbour, Record, StoredBlob, StoredEntity};
 use crate::error::ErrorKind;
 use crate::query::{Filter, OrderBy, Query};
@@ -72,12 +72,14 @@ impl Model {
                 self.rows.len() < before
             }
             Operation::PutBlob { id, form, bytes } => {
-                let new = !self.blobs.contains_key(id);
-                if new {
+                let stored = self.blobs.get(id).map(|blob| blob.form);
+                let is_promoted = stored == Some(BlobForm::Chunk) && *form != BlobForm::Chunk;
+                if stored.is_none() || is_promoted {
                     self.blobs.insert(*id, StoredBlob { form: *form, bytes: bytes.clone() });
-                    commit.blobs_new += 1;
                 }
-                return Ok(new);
+                commit.blobs_new += u64::from(stored.is_none());
+                commit.others += u64::from(is_promoted);
+                return Ok(stored.is_none() || is_promoted);
             }
             Operation::RemoveBlob(id) => self.blobs.remove(id).is_some(),
             Operation::PutRecord { key, value, expected } => {

@@ -25,6 +25,7 @@ use self::content::Content;
 pub use self::crash::Crash;
 use self::state::{Change, FileId, FileState, State};
 use super::Random;
+use crate::budget::{Budget, Refusals};
 use crate::engine::disk::DiskEngine;
 use crate::engine::disk::storage::{Mapping, Storage, StorageFile};
 use crate::error::Result;
@@ -36,6 +37,7 @@ pub struct SimulatedDisk {
     shared: Arc<Mutex<Shared>>,
     /// Which of the processes that had the disk this one is.
     life: u32,
+    refusals: Arc<Refusals>,
 }
 
 struct Shared {
@@ -61,7 +63,7 @@ impl SimulatedDisk {
 
     fn of(state: State) -> Self {
         let shared = Shared { state, calls: Calls::default(), moments: None, life: 0 };
-        Self { shared: Arc::new(Mutex::new(shared)), life: 0 }
+        Self { shared: Arc::new(Mutex::new(shared)), life: 0, refusals: Arc::default() }
     }
 
     /// Opens or makes the store that fills the disk.
@@ -70,9 +72,20 @@ impl SimulatedDisk {
     ///
     /// As for a store in a directory.
     pub fn open_store(&self, options: &Options) -> Result<Store> {
+        Ok(Store::with_engine(self.open_engine(options)?))
+    }
+
+    /// As [`SimulatedDisk::open_store`], without the store around its engine.
+    pub(crate) fn open_engine(&self, options: &Options) -> Result<Arc<DiskEngine>> {
         let path = Path::new("simulated");
-        let engine = DiskEngine::on(Box::new(self.clone()), path, None, options)?;
-        Ok(Store::with_engine(Arc::new(engine)))
+        let bytes_max = Budget::bytes_for(options.memory_bytes_max)?;
+        let budget = Budget::with_refusals(bytes_max, Arc::clone(&self.refusals));
+        DiskEngine::with_budget(Box::new(self.clone()), path, None, options, budget).map(Arc::new)
+    }
+
+    /// Which reservations of memory are refused to stores on this disk.
+    pub(crate) fn refusals(&self) -> &Refusals {
+        &self.refusals
     }
 
     /// A disk with what is left of this one after a crash now.
@@ -86,7 +99,7 @@ impl SimulatedDisk {
     pub fn kill(&self) -> Self {
         let mut shared = self.shared.lock();
         shared.life += 1;
-        Self { shared: Arc::clone(&self.shared), life: shared.life }
+        Self { shared: Arc::clone(&self.shared), life: shared.life, refusals: Arc::clone(&self.refusals) }
     }
 
     /// Makes calls fail, or none any more.

@@ -32,6 +32,11 @@ fn no_change_of_files_goes_unnoticed_or_gives_wrong_answers() {
 }
 
 #[test]
+fn no_refused_reservation_loses_or_breaks_anything() {
+    run(Campaign::Memory);
+}
+
+#[test]
 fn no_killed_process_takes_along_what_it_wrote() {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let program = std::env::current_exe().expect("this program is somewhere");

@@ -77,8 +77,8 @@ fn files_of_every_size_come_back_under_their_sha256() {
             let stored = put(&store, &bytes);
             let sha256: [u8; 32] = Sha256::digest(&bytes).into();
             assert_eq!(
-                stored,
-                StoredFile { id: BlobId(sha256), bytes: count as u64, bytes_new: count as u64 }
+                (stored.id, stored.bytes, stored.bytes_new),
+                (BlobId(sha256), count as u64, count as u64)
             );
             assert!(read_back(&store, &stored.id) == bytes, "{count} bytes came back changed");
             assert_eq!(store.files().len(&stored.id).expect("it is sound"), Some(count as u64));
@@ -97,7 +97,7 @@ fn a_file_that_is_stored_already_stores_nothing_again() {
         let first = put(&store, &bytes);
         let before = store.engine().stats();
         let second = put(&store, &bytes);
-        assert_eq!(second, StoredFile { bytes_new: 0, ..first });
+        assert_eq!((second.id, second.bytes, second.bytes_new), (first.id, first.bytes, 0));
         assert_eq!(store.engine().stats(), before);
     }
 }
@@ -146,14 +146,14 @@ fn the_chunks_do_not_depend_on_how_the_reader_yields_the_bytes() {
     let expected = {
         let store = memory()();
         let stored = put(&store, &bytes);
-        (stored, chunks(&store, &stored.id))
+        (chunks(&store, &stored.id), stored)
     };
     for step in [1, 4093, 65_536] {
         let store = memory()();
         let mut reader = Trickle { bytes: &bytes, step, fails: false };
         let stored = store.files().put(&mut reader).expect("it can be stored");
-        assert_eq!((stored, chunks(&store, &stored.id)), expected, "{step} bytes a call");
-        assert!(read_back(&store, &stored.id) == bytes);
+        assert_eq!((chunks(&store, &stored.id), stored), expected, "{step} bytes a call");
+        assert!(read_back(&store, &expected.1.id) == bytes);
     }
 }
 

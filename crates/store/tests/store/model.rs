@@ -2,7 +2,10 @@
 
 use statlas_store::testing::{ModelOptions, model_test};
 
-use crate::places::{disk, disk_that_loses_sidecars, disk_with_many_segments, disk_without_history, memory};
+use crate::places::{
+    disk, disk_that_loses_sidecars, disk_with_compression, disk_with_many_segments, disk_without_history,
+    memory,
+};
 
 #[test]
 fn the_memory_engine_agrees_with_the_model() {
@@ -22,6 +25,11 @@ fn the_disk_engine_agrees_with_the_model_while_it_rolls_segments() {
 #[test]
 fn the_disk_engine_agrees_with_the_model_while_it_forgets_history() {
     model_test(&disk_without_history, &ModelOptions { reopens: true, ..ModelOptions::from_environment() });
+}
+
+#[test]
+fn the_disk_engine_agrees_with_the_model_while_it_compresses_texts() {
+    model_test(&disk_with_compression, &ModelOptions { reopens: true, ..ModelOptions::from_environment() });
 }
 
 #[test]

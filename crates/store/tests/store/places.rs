@@ -23,6 +23,11 @@ pub(crate) fn disk_without_history() -> Place {
     disk_with(Options { segment_bytes: 4096, history_revisions: 0, ..Options::default() })
 }
 
+/// As [`disk_with_many_segments`], with compressed texts.
+pub(crate) fn disk_with_compression() -> Place {
+    disk_with(Options { segment_bytes: 4096, compression: true, ..Options::default() })
+}
+
 /// As [`disk_with_many_segments`], but somebody removes all sidecars each time before it is opened.
 pub(crate) fn disk_that_loses_sidecars() -> Place {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");

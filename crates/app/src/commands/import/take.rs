@@ -7,7 +7,7 @@ use cap_fs_ext::{FollowSymlinks, OpenOptionsFollowExt, OpenOptionsSyncExt};
 use cap_std::fs::{File, OpenOptions};
 use statlas_core::BlobId;
 use statlas_store::limits::BLOB_WHOLE_BYTES_MAX;
-use statlas_store::{Batch, ErrorKind, Store};
+use statlas_store::{Batch, ErrorKind, Store, StoredFile};
 
 use super::content::Content;
 use super::mapping::{self, Mapping};
@@ -24,6 +24,8 @@ const ATTEMPTS: usize = 2;
 #[derive(Default)]
 pub(super) struct Taken {
     pub(super) batch: Batch,
+    /// Files that the batch names; nobody frees them as long as they are here.
+    pub(super) stored: Vec<StoredFile>,
     pub(super) new: u64,
     pub(super) changed: u64,
     pub(super) unchanged: u64,
@@ -159,7 +161,11 @@ impl Taker {
                     let content = Content::of(&bytes);
                     Whole { stamp, settled, content, blob: taken.batch.put_blob(bytes) }
                 }
-                Bytes::Stored(content, blob) => Whole { stamp, settled, content, blob },
+                Bytes::Stored(content, stored) => {
+                    let blob = stored.id;
+                    taken.stored.push(stored);
+                    Whole { stamp, settled, content, blob }
+                }
             });
         }
         Err(Refusal::File(ProblemKind::Changed, None))
@@ -172,7 +178,7 @@ impl Taker {
         let stored = self.store.files().put(&mut (&mut source).take(bytes + 1));
         match (stored, source.error) {
             (_, Some(error)) => Err(unreadable(&error)),
-            (Ok(stored), None) => Ok(Bytes::Stored(source.content, stored.id)),
+            (Ok(stored), None) => Ok(Bytes::Stored(source.content, stored)),
             (Err(error), None) => Err(error.into()),
         }
     }
@@ -181,7 +187,7 @@ impl Taker {
 /// A file that was read: its bytes, or its place in the store.
 enum Bytes {
     Small(Vec<u8>),
-    Stored(Content, BlobId),
+    Stored(Content, StoredFile),
 }
 
 impl Bytes {

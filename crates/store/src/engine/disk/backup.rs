@@ -23,6 +23,8 @@ pub(super) use self::manifest::MANIFEST_NAME;
 use self::manifest::{Manifest, SegmentCopy, copy_name, parse_copy_name};
 pub(super) use self::restore::RESTORING_NAME;
 pub use self::restore::{restore, verify_backup};
+#[cfg(feature = "testing")]
+pub(crate) use self::restore::{read_manifest, restore_on};
 use super::format::{COMMIT_FRAME_BYTES, SEGMENT_HEADER_BYTES, SegmentId};
 use super::log::LogFile;
 use super::scan::{Depth, Window, scan};
@@ -115,7 +117,7 @@ impl DiskEngine {
     }
 
     /// Makes a backup in a storage, which is called `place` in messages.
-    fn backup_to(
+    pub(crate) fn backup_to(
         &self,
         target: &dyn Storage,
         place: &str,
@@ -166,7 +168,7 @@ impl DiskEngine {
             target,
             old,
             copies: old.segments.iter().map(|copy| (copy.id, copy)).collect(),
-            follows_old: snapshot.follows(old, target),
+            follows_old: snapshot.follows(old, target)?,
             options,
             progress,
             total: snapshot.sources.iter().map(|source| source.bytes).sum(),
@@ -209,36 +211,38 @@ impl DiskEngine {
 
 impl Snapshot {
     /// Whether the log of an old backup is known to be the beginning of this one.
-    fn follows(&self, old: &Manifest, target: &dyn Storage) -> bool {
-        let Some(last) = old.segments.last() else { return false };
+    fn follows(&self, old: &Manifest, target: &dyn Storage) -> Result<bool> {
+        let Some(last) = old.segments.last() else { return Ok(false) };
         let source = self.sources.iter().find(|source| source.log.id == last.id);
-        source.is_some_and(|source| source.begins_as(last, target))
+        source.map_or(Ok(false), |source| source.begins_as(last, target))
     }
 }
 
 impl Source {
     /// Whether it begins with what a copy holds, by what stands at both ends: the head of the hash chain is
     /// in the header and in the frame that ends a batch or a segment.
-    fn begins_as(&self, copy: &SegmentCopy, target: &dyn Storage) -> bool {
-        let ends_agree = || -> io::Result<bool> {
+    fn begins_as(&self, copy: &SegmentCopy, target: &dyn Storage) -> Result<bool> {
+        let header = copy.bytes.min(SEGMENT_HEADER_BYTES as u64);
+        let frame = copy.bytes.min(COMMIT_FRAME_BYTES as u64);
+        let ends = [(0, header), (copy.bytes.saturating_sub(frame), frame)];
+        let ends_of = |file: &dyn StorageFile| -> io::Result<Vec<u8>> {
+            let mut read = Vec::new();
+            for (at, bytes) in ends {
+                let mut end = vec![0; bytes as usize];
+                file.read_at(at, &mut end)?;
+                read.extend(end);
+            }
+            Ok(read)
+        };
+        let copied = || -> io::Result<Option<Vec<u8>>> {
             let file = target.open_to_read(&copy.name())?;
-            if file.len()? != copy.bytes || self.bytes < copy.bytes {
-                return Ok(false);
-            }
-            let header = copy.bytes.min(SEGMENT_HEADER_BYTES as u64);
-            let frame = copy.bytes.min(COMMIT_FRAME_BYTES as u64);
-            for (at, bytes) in [(0, header), (copy.bytes - frame, frame)] {
-                let (mut original, mut copied) = (vec![0; bytes as usize], vec![0; bytes as usize]);
-                self.log.file.read_at(at, &mut original)?;
-                file.read_at(at, &mut copied)?;
-                if original != copied {
-                    return Ok(false);
-                }
-            }
-            Ok(true)
+            let fits = file.len()? == copy.bytes && self.bytes >= copy.bytes;
+            if fits { ends_of(&*file).map(Some) } else { Ok(None) }
         };
         // A copy that can't be read is made again.
-        ends_agree().unwrap_or(false)
+        let Ok(Some(copied)) = copied() else { return Ok(false) };
+        let failed = |error| Error::io(format!("reading {} failed", self.log.id.file_name()), error);
+        Ok(ends_of(&*self.log.file).map_err(failed)? == copied)
     }
 }
 
@@ -263,7 +267,7 @@ impl Copying<'_, '_> {
     /// Sees to it that a file of the log is in the backup.
     fn file(&mut self, source: &Source) -> Result<SegmentCopy> {
         self.audit.place(source.log.first, source.log.last);
-        let copy = match self.copy_at_hand(source) {
+        let copy = match self.copy_at_hand(source)? {
             Some(copy) => {
                 self.audit.skip();
                 copy
@@ -282,13 +286,14 @@ impl Copying<'_, '_> {
 
     /// The copy that the old backup has of a file. A damaged one is made again: to report the damage, and
     /// because reading may be what failed.
-    fn copy_at_hand(&self, source: &Source) -> Option<SegmentCopy> {
+    fn copy_at_hand(&self, source: &Source) -> Result<Option<SegmentCopy>> {
         let id = source.log.id;
-        let copy = **self.copies.get(&id)?;
+        let Some(copy) = self.copies.get(&id).map(|copy| **copy) else { return Ok(None) };
         // Compacted files of stores that parted may be alike at both ends.
         let is_known = !id.is_compacted() || self.follows_old;
         let is_whole = !copy.is_damaged && copy.bytes == source.bytes;
-        (is_known && is_whole && source.begins_as(&copy, self.target)).then_some(copy)
+        let is_at_hand = is_known && is_whole && source.begins_as(&copy, self.target)?;
+        Ok(is_at_hand.then_some(copy))
     }
 
     fn copy(&mut self, source: &Source) -> Result<SegmentCopy> {

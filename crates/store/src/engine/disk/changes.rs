@@ -156,7 +156,7 @@ impl Reading {
         match frame.header.kind {
             Kind::Commit | Kind::Reduced => self.commit(place, frame.header.kind, &frame.commit()),
             // They end no batch.
-            Kind::Close | Kind::Continued => Ok(()),
+            Kind::Close | Kind::Continued | Kind::Dictionary => Ok(()),
             _ => {
                 let (crc, ordinal) = (frame.header.crc, frame.header.ordinal);
                 self.frames.push(ReadFrame { offset: place.offset(), crc, ordinal, kind: kind_of(frame) });
@@ -235,6 +235,6 @@ fn kind_of(frame: &Frame<'_>) -> Option<ChangeKind> {
         Kind::RecordRemoved => ChangeKind::RecordRemoved(frame.record_key()?),
         // Husks are made of frames with content only.
         Kind::Husk => kind_of(&frame.husk_of().filter(|frame| frame.header.kind != Kind::Husk)?)?,
-        Kind::Commit | Kind::Close | Kind::Continued | Kind::Reduced => return None,
+        Kind::Dictionary | Kind::Commit | Kind::Close | Kind::Continued | Kind::Reduced => return None,
     })
 }

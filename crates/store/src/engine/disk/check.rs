@@ -233,6 +233,8 @@ impl Check<'_> {
                 }
                 Change::Blob(id) => {
                     self.report.blobs += 1;
+                    // A chunk whose place this blob took need not be found any more.
+                    self.unindexed.remove(&id.0);
                     self.look_up(TableId::Blobs, id.0, placed.location)?;
                 }
                 Change::Record(_) => self.report.records += 1,

@@ -99,12 +99,6 @@ impl DiskEngine {
         Ok(covers_more)
     }
 
-    /// Makes a reservation of memory fail that comes after `count` more, once.
-    #[cfg(all(test, feature = "testing"))]
-    pub(crate) fn refuse_memory_after(&self, count: u32) {
-        self.budget.refuse_after(count);
-    }
-
     /// The error that there is no memory left for something.
     pub(super) fn no_memory(&self, what: &str, bytes: u64) -> Error {
         let (held, max) = (self.budget.total(), self.budget.bytes_max());
@@ -329,12 +323,12 @@ mod tests {
             let options = Options { segment_bytes: 8192, ..Options::default() };
             let path = folder.path().join("store");
             let engine = DiskEngine::open(&path, &options).expect("it opens");
-            engine.refuse_memory_after(count);
+            engine.budget.refusals().refuse_after(count.into(), 0);
             refused += put_all(&engine, u64::from(count));
             drop(engine);
             let engine = DiskEngine::open(&path, &options).expect("it opens");
             assert_eq!(engine.stats().entities, 120);
-            engine.refuse_memory_after(count % 5);
+            engine.budget.refusals().refuse_after(u64::from(count % 5), 0);
             drop(engine.cover_more());
             let report = engine.check(&mut |_, _| {}).expect("it can be checked");
             assert_eq!(report.damage, Vec::<String>::new());

@@ -1,13 +1,16 @@
 //! A batch as frames, made in the caller's thread so that the thread that commits has little to do.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
 use super::format::{
-    COMMIT_FRAME_BYTES, FLAG_BLOB, FLAG_MANIFEST, FLAG_TOKEN, Frame, Kind, Label, Mark, write_frame,
+    COMMIT_FRAME_BYTES, FLAG_BLOB, FLAG_CHUNK, FLAG_COMPRESSED, FLAG_MANIFEST, FLAG_TOKEN, Frame, Kind,
+    Label, Mark, TEXT_LENGTH_BYTES, write_frame,
 };
-use crate::batch::{Batch, BlobForm, Operation, RecordKey};
+use super::texts::{Compressor, Encoder, Texts};
+use crate::batch::{Batch, BlobForm, EntityChange, Operation, RecordKey};
 use crate::overlay::Plan;
 
 /// A batch and its frames.
@@ -18,6 +21,8 @@ pub(super) struct EncodedBatch {
     frames: Vec<Range<usize>>,
     /// Of the batch if every operation changes something, as is usual.
     whole: Sums,
+    /// What texts were compressed with, if any were.
+    encoder: Option<Arc<Encoder>>,
 }
 
 /// What a commit frame says of the frames before it.
@@ -29,17 +34,26 @@ pub(super) struct Sums {
 }
 
 impl EncodedBatch {
-    pub(super) fn new(batch: Batch) -> Self {
+    /// The frames of a batch; with an encoder, texts that get smaller by it are compressed.
+    pub(super) fn new(batch: Batch, encoder: Option<Arc<Encoder>>, texts: &Texts) -> Self {
+        let mut compressing = encoder.as_deref().zip(texts.compressor());
         let mut bytes = Vec::with_capacity(batch.bytes() + batch.len() * 64);
         let mut frames = Vec::with_capacity(batch.len());
         for (ordinal, operation) in batch.operations().iter().enumerate() {
             let start = bytes.len();
             // A batch has at most 2^20 operations.
-            write_operation(&mut bytes, ordinal as u32, operation);
+            write_operation(&mut bytes, ordinal as u32, operation, compressing.as_mut());
             frames.push(start..bytes.len());
         }
+        drop(compressing);
         let whole = sums(&bytes, frames.iter());
-        Self { batch, bytes, frames, whole }
+        Self { batch, bytes, frames, whole, encoder }
+    }
+
+    /// Whether the frames can be read in a segment that is written with this encoder.
+    pub(super) fn fits(&self, encoder: Option<&Arc<Encoder>>) -> bool {
+        let key = |encoder: &Arc<Encoder>| encoder.dictionary.key;
+        self.encoder.is_none() || self.encoder.as_ref().map(key) == encoder.map(key)
     }
 
     /// Most bytes that the batch takes in the log.
@@ -82,32 +96,47 @@ fn sums<'a>(bytes: &[u8], frames: impl Iterator<Item = &'a Range<usize>>) -> Sum
     Sums { frames: count, frames_crc, digest: digest.finalize().into() }
 }
 
-fn write_operation(out: &mut Vec<u8>, ordinal: u32, operation: &Operation) {
+type Compressing<'a, 'b> = Option<&'a mut (&'b Encoder, Compressor<'b>)>;
+
+fn write_operation(out: &mut Vec<u8>, ordinal: u32, operation: &Operation, compressing: Compressing<'_, '_>) {
     let label = |kind, flags| Label { kind, flags, ordinal };
     match operation {
-        Operation::PutEntity(change) => {
-            let token = change.token.as_ref().map(|token| token.to_bytes());
-            let token = token.as_ref().map_or(&[][..], |bytes| &bytes[..]);
-            let blob = change.blob.as_ref().map_or(&[][..], |id| &id.0[..]);
-            let flags =
-                if token.is_empty() { 0 } else { FLAG_TOKEN } | if blob.is_empty() { 0 } else { FLAG_BLOB };
-            write_frame(
-                out,
-                label(Kind::Entity, flags),
-                &[&change.address.0],
-                &[token, blob, &change.canonical],
-            );
-        }
+        Operation::PutEntity(change) => write_entity(out, ordinal, change, compressing),
         Operation::RemoveEntity(address) => {
             write_frame(out, label(Kind::EntityRemoved, 0), &[&address.0], &[])
         }
         Operation::PutBlob { id, form, bytes } => {
-            let flags = if *form == BlobForm::Manifest { FLAG_MANIFEST } else { 0 };
+            let flags = match form {
+                BlobForm::Whole => 0,
+                BlobForm::Manifest => FLAG_MANIFEST,
+                BlobForm::Chunk => FLAG_CHUNK,
+            };
             write_frame(out, label(Kind::Blob, flags), &[&id.0], &[bytes]);
         }
         Operation::RemoveBlob(id) => write_frame(out, label(Kind::BlobRemoved, 0), &[&id.0], &[]),
         Operation::PutRecord { key, value, .. } => write_record(out, label(Kind::Record, 0), key, value),
         Operation::RemoveRecord { key, .. } => write_record(out, label(Kind::RecordRemoved, 0), key, &[]),
+    }
+}
+
+fn write_entity(out: &mut Vec<u8>, ordinal: u32, change: &EntityChange, compressing: Compressing<'_, '_>) {
+    let token = change.token.as_ref().map(|token| token.to_bytes());
+    let token = token.as_ref().map_or(&[][..], |bytes| &bytes[..]);
+    let blob = change.blob.as_ref().map_or(&[][..], |id| &id.0[..]);
+    let flags = if token.is_empty() { 0 } else { FLAG_TOKEN } | if blob.is_empty() { 0 } else { FLAG_BLOB };
+    let text = &change.canonical;
+    let label = |flags| Label { kind: Kind::Entity, flags, ordinal };
+    // The length of the plain text must be made up for, too.
+    let compressed = compressing
+        .and_then(|(encoder, compressor)| compressor.compress(encoder, text, TEXT_LENGTH_BYTES + 1));
+    match compressed {
+        Some(compressed) => {
+            // A text is shorter than a batch.
+            let length = (text.len() as u32).to_le_bytes();
+            let payload = &[token, blob, &length, compressed];
+            write_frame(out, label(flags | FLAG_COMPRESSED), &[&change.address.0], payload);
+        }
+        None => write_frame(out, label(flags), &[&change.address.0], &[token, blob, text]),
     }
 }
 

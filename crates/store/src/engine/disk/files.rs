@@ -101,14 +101,30 @@ fn drop_unborn_segment(storage: &dyn Storage, store_id: &[u8; 16], ids: &mut Vec
     let name = last.file_name();
     let failed = |error| Error::io(format!("opening {name} failed"), error);
     let bytes = storage.open(&name, false).and_then(|file| file.len()).map_err(failed)?;
-    let is_empty = bytes <= SEGMENT_HEADER_BYTES as u64;
-    if is_empty && (read_header(storage, last)?.is_err() || !is_continued(storage, store_id, before)?) {
+    let header = read_header(storage, last)?;
+    // Behind a header that is lost only a dictionary can stand if the making was interrupted.
+    let is_empty = match header {
+        Ok(header) => bytes <= header.data_start(),
+        Err(_) => bytes <= SEGMENT_HEADER_BYTES as u64 || !has_batch(storage, store_id, last)?,
+    };
+    let is_lost = header.is_err() && bytes <= SEGMENT_HEADER_BYTES as u64;
+    if is_empty && (is_lost || !is_continued(storage, store_id, before)?) {
         storage
             .remove(&name)
             .map_err(|error| Error::io(format!("removing the unfinished {name} failed"), error))?;
         ids.retain(|id| *id != last);
     }
     Ok(())
+}
+
+/// Whether the end of a batch stands anywhere in a segment.
+fn has_batch(storage: &dyn Storage, store_id: &[u8; 16], id: SegmentId) -> Result<bool> {
+    let failed = |error| Error::io(format!("reading {} failed", id.file_name()), error);
+    let file = storage.open(&id.file_name(), false).map_err(failed)?;
+    let mut buffer = Vec::new();
+    let bytes = file.len().map_err(failed)?;
+    let mut window = Window::new(&*file, bytes, Salt::of(store_id, id), &mut buffer);
+    Ok(window.first_revision().map_err(failed)?.is_some())
 }
 
 /// Whether a segment ends with the frame that says that another follows.

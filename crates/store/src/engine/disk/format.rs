@@ -2,9 +2,11 @@
 //!
 //! Everything is little-endian; every length is bounded before it is believed.
 
-use sha2::{Digest, Sha256};
-use statlas_core::Token;
+mod entity;
 
+use sha2::{Digest, Sha256};
+
+pub(super) use self::entity::{TEXT_LENGTH_BYTES, Text, is_compressed};
 pub(super) use super::place::{Location, OFFSET_MAX, SegmentId};
 use crate::batch::{BlobForm, RecordKey};
 use crate::error::{Error, ErrorKind, Result};
@@ -37,6 +39,8 @@ pub(super) enum Kind {
     /// The end of a batch that lost frames without husks, or follows one that did: the hash chain is known
     /// behind it and can't be proved before it.
     Reduced = 5,
+    /// What the compressed texts of the segment were made with.
+    Dictionary = 6,
     Entity = 16,
     Blob = 17,
     Record = 18,
@@ -58,6 +62,7 @@ impl Kind {
             Self::Continued,
             Self::Husk,
             Self::Reduced,
+            Self::Dictionary,
             Self::Entity,
             Self::Blob,
             Self::Record,
@@ -76,13 +81,15 @@ pub(super) const FLAG_TOKEN: u8 = 1;
 pub(super) const FLAG_BLOB: u8 = 2;
 /// A blob's payload is a manifest.
 pub(super) const FLAG_MANIFEST: u8 = 4;
-/// Reserved: the payload is compressed.
+/// An entity's text is compressed.
 pub(super) const FLAG_COMPRESSED: u8 = 8;
 /// Reserved: a record's payload begins with a lease.
 pub(super) const FLAG_LEASE: u8 = 16;
-const FLAGS_READ: u8 = FLAG_TOKEN | FLAG_BLOB | FLAG_MANIFEST;
+/// A blob is a chunk of a file, and lives as long as a manifest names it.
+pub(super) const FLAG_CHUNK: u8 = 32;
+const FLAGS_READ: u8 = FLAG_TOKEN | FLAG_BLOB | FLAG_MANIFEST | FLAG_CHUNK | FLAG_COMPRESSED;
 /// Written by a later release of the same version; refused by this one with a clear message.
-const FLAGS_RESERVED: u8 = FLAG_COMPRESSED | FLAG_LEASE;
+const FLAGS_RESERVED: u8 = FLAG_LEASE;
 
 fn array<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
     bytes[at..at + N].try_into().unwrap_or([0; N])
@@ -148,13 +155,29 @@ pub(super) struct SegmentHeader {
     pub(super) chain: [u8; 32],
     /// The newest revision of which something was compacted away without a trace; 0 for none.
     pub(super) forgotten: u64,
+    /// Bytes of the dictionary's frames, which stand right behind the header: two copies, or none.
+    pub(super) dictionary_bytes: u32,
 }
 
 impl SegmentHeader {
     /// The header of a file that a writer makes.
     pub(super) fn written(number: u32, store_id: [u8; 16], first_revision: u64, chain: [u8; 32]) -> Self {
         let id = SegmentId::written(number);
-        Self { id, first: number, last: number, store_id, first_revision, chain, forgotten: 0 }
+        Self {
+            id,
+            first: number,
+            last: number,
+            store_id,
+            first_revision,
+            chain,
+            forgotten: 0,
+            dictionary_bytes: 0,
+        }
+    }
+
+    /// Where the batches begin.
+    pub(super) fn data_start(&self) -> u64 {
+        SEGMENT_HEADER_BYTES as u64 + u64::from(self.dictionary_bytes)
     }
 
     pub(super) fn encode(&self) -> [u8; SEGMENT_HEADER_BYTES] {
@@ -168,6 +191,7 @@ impl SegmentHeader {
         bytes[72..76].copy_from_slice(&self.first.to_le_bytes());
         bytes[76..80].copy_from_slice(&self.last.to_le_bytes());
         bytes[80..88].copy_from_slice(&self.forgotten.to_le_bytes());
+        bytes[88..92].copy_from_slice(&self.dictionary_bytes.to_le_bytes());
         let crc = crc32c::crc32c(&bytes[..92]);
         bytes[92..].copy_from_slice(&crc.to_le_bytes());
         bytes
@@ -184,6 +208,7 @@ impl SegmentHeader {
             first: u32_at(bytes, 72),
             last: u32_at(bytes, 76),
             forgotten: u64_at(bytes, 80),
+            dictionary_bytes: u32_at(bytes, 88),
             store_id: array(bytes, 16),
             first_revision: u64_at(bytes, 32),
             chain: array(bytes, 40),
@@ -263,12 +288,23 @@ impl FrameHeader {
             }
             Kind::Husk => header.key_bytes == 0 && header.payload_bytes >= FRAME_HEADER_BYTES,
             Kind::Record | Kind::RecordRemoved => (4..=KEY_BYTES_MAX).contains(&header.key_bytes),
-            Kind::Entity | Kind::Blob | Kind::EntityRemoved | Kind::BlobRemoved => header.key_bytes == 32,
+            Kind::Dictionary | Kind::Entity | Kind::Blob | Kind::EntityRemoved | Kind::BlobRemoved => {
+                header.key_bytes == 32
+            }
         };
         if !key_fits || header.payload_bytes > PAYLOAD_BYTES_MAX {
             return Err("the frame's lengths are impossible");
         }
         Ok(header)
+    }
+
+    /// How the bytes of a blob are stored.
+    pub(super) fn blob_form(&self) -> BlobForm {
+        match self.flags & (FLAG_MANIFEST | FLAG_CHUNK) {
+            0 => BlobForm::Whole,
+            FLAG_CHUNK => BlobForm::Chunk,
+            _ => BlobForm::Manifest,
+        }
     }
 
     /// Bytes of the whole frame, padding counted.
@@ -297,7 +333,7 @@ impl<'a> Frame<'a> {
         if header.flags & FLAGS_RESERVED != 0 {
             return Err("the frame uses a feature of a later release");
         }
-        if header.flags & !FLAGS_READ != 0 {
+        if header.flags & !FLAGS_READ != 0 || !header.is_flagged_rightly() {
             return Err("the frame's flags are unknown");
         }
         Ok(Self { header, bytes })
@@ -334,40 +370,20 @@ impl<'a> Frame<'a> {
     }
 
     pub(super) fn blob_form(&self) -> BlobForm {
-        if self.header.flags & FLAG_MANIFEST != 0 { BlobForm::Manifest } else { BlobForm::Whole }
-    }
-
-    /// Splits the payload of an entity into what is attached to it and its canonical text.
-    pub(super) fn entity_parts(&self) -> Option<EntityPayload<'a>> {
-        let mut payload = self.payload();
-        let (mut token, mut blob) = (None, None);
-        if self.header.flags & FLAG_TOKEN != 0 {
-            let (bytes, rest) = payload.split_first_chunk()?;
-            token = Some(Token::from_bytes(bytes).ok()?);
-            payload = rest;
-        }
-        if self.header.flags & FLAG_BLOB != 0 {
-            let (bytes, rest) = payload.split_first_chunk()?;
-            blob = Some(statlas_core::BlobId(*bytes));
-            payload = rest;
-        }
-        Some(EntityPayload { token, blob, canonical: payload })
+        self.header.blob_form()
     }
 
     /// The bytes that the hash chain covers: header, key, what is attached to an entity, and the SHA-256 of
     /// any other content that the key does not cover already.
     pub(super) fn chain(&self, mut update: impl FnMut(&[u8])) {
-        if self.header.kind == Kind::Husk {
-            return update(self.payload());
+        match self.header.kind {
+            Kind::Husk => return update(self.payload()),
+            Kind::Entity => return self.chain_entity(update),
+            _ => {}
         }
         update(&self.header.crc.to_le_bytes());
         update(&self.bytes[4..FRAME_HEADER_BYTES + self.header.key_bytes]);
         match self.header.kind {
-            Kind::Entity => {
-                let token = if self.header.flags & FLAG_TOKEN != 0 { 64 } else { 0 };
-                let blob = if self.header.flags & FLAG_BLOB != 0 { 32 } else { 0 };
-                update(&self.payload()[..(token + blob).min(self.header.payload_bytes)]);
-            }
             Kind::Blob if self.header.flags & FLAG_MANIFEST == 0 => {}
             Kind::Blob | Kind::Record => update(&Sha256::digest(self.payload())),
             _ => {}
@@ -385,6 +401,18 @@ impl<'a> Frame<'a> {
         out.extend_from_slice(&self.header.crc.to_le_bytes());
         out.extend_from_slice(&self.bytes[4..]);
         mark.put_on(&mut out[start..]);
+    }
+
+    /// The file that is attached to an entity, or was to the one that a husk stands for.
+    pub(super) fn attached_blob(&self) -> Option<statlas_core::BlobId> {
+        let frame = if self.header.kind == Kind::Husk { self.husk_of()? } else { *self };
+        let FrameHeader { kind, flags, key_bytes, .. } = frame.header;
+        if kind != Kind::Entity || flags & FLAG_BLOB == 0 {
+            return None;
+        }
+        let token = if flags & FLAG_TOKEN != 0 { 64 } else { 0 };
+        let attached = frame.bytes.get(FRAME_HEADER_BYTES + key_bytes + token..)?;
+        attached.first_chunk().copied().map(statlas_core::BlobId)
     }
 
     /// The header and the key of the frame that a husk stands for.
@@ -408,13 +436,6 @@ impl<'a> Frame<'a> {
             chain: array(payload, 32),
         }
     }
-}
-
-/// What an entity's frame carries.
-pub(super) struct EntityPayload<'a> {
-    pub(super) token: Option<Token>,
-    pub(super) blob: Option<statlas_core::BlobId>,
-    pub(super) canonical: &'a [u8],
 }
 
 /// What a commit frame says of its batch.

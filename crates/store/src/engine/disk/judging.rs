@@ -4,12 +4,12 @@ use statlas_core::{Address, BlobId};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::DiskEngine;
-use super::format::Location;
+use super::format::{Frame, Location};
 use super::log::Reader;
 use super::lookup::{addresses_of, entity_at, head_of_id, place_of, versions_of};
 use super::sidecar::TableId;
 use super::suspects::Suspects;
-use crate::batch::RecordKey;
+use crate::batch::{BlobForm, RecordKey};
 use crate::engine::StoredEntity;
 use crate::error::{ErrorKind, Result};
 use crate::index::key_of;
@@ -32,12 +32,18 @@ impl Judging<'_> {
         place_of(&self.reader, table, key, u64::MAX)
     }
 
-    /// Whether what has a key is stored and sound: storing what is damaged again mends it.
-    fn is_sound(&self, table: TableId, key: &[u8; 32]) -> Result<bool> {
-        let Some(place) = self.place(table, key)? else { return Ok(false) };
+    /// Something of the frame of what has a key, if it is stored and sound: storing what is damaged again
+    /// mends it.
+    fn sound<T>(
+        &self,
+        table: TableId,
+        key: &[u8; 32],
+        of: impl FnOnce(&Frame<'_>) -> T,
+    ) -> Result<Option<T>> {
+        let Some(place) = self.place(table, key)? else { return Ok(None) };
         match self.reader.frame(place, &mut Vec::new()) {
-            Ok(_) => Ok(true),
-            Err(error) if error.kind() == ErrorKind::Corrupt => Ok(false),
+            Ok(frame) => Ok(Some(of(&frame))),
+            Err(error) if error.kind() == ErrorKind::Corrupt => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -50,7 +56,7 @@ impl Holdings for Judging<'_> {
     }
 
     fn has_entity(&self, address: &Address) -> Result<bool> {
-        self.is_sound(TableId::Entities, &address.0)
+        Ok(self.sound(TableId::Entities, &address.0, |_| ())?.is_some())
     }
 
     fn is_damaged(&self, address: &Address) -> bool {
@@ -79,8 +85,8 @@ impl Holdings for Judging<'_> {
         place.map(|place| self.reader.key(place).map(Address)).transpose()
     }
 
-    fn has_blob(&self, id: &BlobId) -> Result<bool> {
-        self.is_sound(TableId::Blobs, &id.0)
+    fn blob_form(&self, id: &BlobId) -> Result<Option<BlobForm>> {
+        self.sound(TableId::Blobs, &id.0, |frame| frame.blob_form())
     }
 
     fn record_revision(&self, key: &RecordKey) -> Result<Option<u64>> {

@@ -6,8 +6,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arc_swap::ArcSwap;
 use parking_lot::RwLock;
 
-use super::format::{FRAME_HEADER_BYTES, Frame, FrameHeader, Location, Salt, SegmentHeader, SegmentId};
+use super::format::{
+    FRAME_HEADER_BYTES, Frame, FrameHeader, Location, Salt, SegmentHeader, SegmentId, is_compressed,
+};
 use super::storage::{Mapping, StorageFile};
+use super::texts::{DictionarySlot, Texts};
 use super::view::View;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -22,6 +25,9 @@ pub(super) struct LogFile {
     /// The head of the hash chain before it.
     pub(super) chain: [u8; 32],
     pub(super) salt: Salt,
+    /// Where the batches begin, behind the dictionary.
+    pub(super) data_start: u64,
+    pub(super) dictionary: DictionarySlot,
     pub(super) file: Box<dyn StorageFile>,
     map: Box<dyn Mapping>,
     /// Bytes that may be read through the mapping.
@@ -37,8 +43,9 @@ impl LogFile {
         written: u64,
     ) -> Self {
         let SegmentHeader { id, first, last, forgotten, chain, store_id, .. } = *header;
-        let salt = Salt::of(&store_id, id);
-        Self { id, first, last, forgotten, chain, salt, file, map, written: AtomicU64::new(written) }
+        let (salt, data_start) = (Salt::of(&store_id, id), header.data_start());
+        let (dictionary, written) = (DictionarySlot::new(), AtomicU64::new(written));
+        Self { id, first, last, forgotten, chain, salt, data_start, dictionary, file, map, written }
     }
 
     fn read_at(&self, offset: u64, bytes: usize, buffer: &mut Vec<u8>) -> Result<()> {
@@ -71,11 +78,13 @@ pub(super) struct Log {
     /// stay open as long as anybody looks at them.
     pub(super) view: ArcSwap<View>,
     pub(super) tail: RwLock<Tail>,
+    /// What compressed texts are read with.
+    pub(super) texts: Texts,
 }
 
 impl Log {
-    pub(super) fn new(view: View) -> Self {
-        Self { view: ArcSwap::from_pointee(view), tail: RwLock::default() }
+    pub(super) fn new(view: View, texts: Texts) -> Self {
+        Self { view: ArcSwap::from_pointee(view), tail: RwLock::default(), texts }
     }
 
     /// What `read` finds in the view of now, looked for again if the view changed meanwhile and it found
@@ -84,7 +93,7 @@ impl Log {
     pub(super) fn read<T>(&self, mut read: impl FnMut(Reader<'_>) -> Result<Option<T>>) -> Result<Option<T>> {
         loop {
             let view = self.view.load();
-            let found = read(Reader { view: &view, tail: &self.tail });
+            let found = read(self.reader(&view));
             // What was found was there; what was not may just have moved to a file that this view lacks.
             if matches!(found, Ok(Some(_))) || Arc::ptr_eq(&view, &self.view.load()) {
                 return found;
@@ -94,14 +103,14 @@ impl Log {
 
     /// A reader of a view that its caller holds.
     pub(super) fn reader<'a>(&'a self, view: &'a View) -> Reader<'a> {
-        Reader { view, tail: &self.tail }
+        Reader { view, tail: &self.tail, texts: &self.texts }
     }
 
     /// As [`Log::read`], for what is never absent.
     pub(super) fn read_all<T>(&self, mut read: impl FnMut(Reader<'_>) -> Result<T>) -> Result<T> {
         loop {
             let view = self.view.load();
-            let found = read(Reader { view: &view, tail: &self.tail });
+            let found = read(self.reader(&view));
             if found.is_ok() || Arc::ptr_eq(&view, &self.view.load()) {
                 return found;
             }
@@ -114,6 +123,7 @@ impl Log {
 pub(super) struct Reader<'a> {
     pub(super) view: &'a View,
     tail: &'a RwLock<Tail>,
+    texts: &'a Texts,
 }
 
 impl Reader<'_> {
@@ -122,12 +132,32 @@ impl Reader<'_> {
         self.view.file(location.segment()).ok_or_else(|| corrupt(location, "the segment is missing"))
     }
 
-    /// Copies the frame at a location into `buffer` and verifies it.
+    /// Copies the frame at a location into `buffer` and verifies it. A compressed text is made plain: what is in
+    /// the buffer then is the frame as it is without compression, and has no checksum.
     #[inline]
     pub(super) fn frame<'b>(&self, location: Location, buffer: &'b mut Vec<u8>) -> Result<Frame<'b>> {
         let file = self.file(location)?;
         self.copy(file, location, buffer)?;
+        if is_compressed(buffer) {
+            return self.plain_frame(file, location, buffer);
+        }
         Frame::decode(buffer, file.salt.at(location.offset())).map_err(|reason| corrupt(location, reason))
+    }
+
+    fn plain_frame<'b>(
+        &self,
+        file: &LogFile,
+        location: Location,
+        buffer: &'b mut Vec<u8>,
+    ) -> Result<Frame<'b>> {
+        let mark = file.salt.at(location.offset());
+        let frame = Frame::decode(buffer, mark).map_err(|reason| corrupt(location, reason))?;
+        let mut plain = Vec::new();
+        if !self.texts.expand(file, location, &frame, &mut plain)? {
+            return Err(corrupt(location, "the entity's attachments are damaged"));
+        }
+        *buffer = plain;
+        Frame::decode_verified(buffer).ok_or_else(|| corrupt(location, "the text is too long"))
     }
 
     /// The key of the frame at a location, unverified: enough to tell that it is another one's.
@@ -144,14 +174,20 @@ impl Reader<'_> {
 
     /// How long the frame at a location is; its lengths are read, not its content.
     pub(super) fn frame_bytes(&self, location: Location) -> Result<u64> {
+        Ok(self.header(location)?.frame_bytes() as u64)
+    }
+
+    /// The header of the frame at a location; its content is not read, and so the header is not verified.
+    pub(super) fn header(&self, location: Location) -> Result<FrameHeader> {
         let file = self.file(location)?;
         let mut buffer = Vec::new();
         if location.offset() + FRAME_HEADER_BYTES as u64 > file.written() {
-            return Ok(self.frame(location, &mut buffer)?.header.frame_bytes() as u64);
+            self.copy_from_tail(file, location, &mut buffer)?;
+        } else {
+            file.map.read(location.offset() as usize, FRAME_HEADER_BYTES, &mut buffer);
         }
-        file.map.read(location.offset() as usize, FRAME_HEADER_BYTES, &mut buffer);
         let header = buffer.first_chunk().ok_or("the frame is cut short").and_then(FrameHeader::decode);
-        Ok(header.map_err(|reason| corrupt(location, reason))?.frame_bytes() as u64)
+        header.map_err(|reason| corrupt(location, reason))
     }
 
     /// Brings the frame at a location into the cache, if it is written and not too large.

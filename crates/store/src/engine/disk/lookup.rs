@@ -4,7 +4,7 @@ use statlas_core::Address;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::active::Active;
-use super::format::{FRAME_HEADER_BYTES, Frame, Kind, Location};
+use super::format::{FRAME_HEADER_BYTES, Frame, Kind, Location, Text};
 use super::log::{Reader, corrupt};
 use super::sidecar::TableId;
 use super::view::{is_head, row_place};
@@ -80,8 +80,12 @@ pub(super) fn stored_entity(location: Location, buffer: &mut Vec<u8>) -> Result<
         .and_then(|frame| Some((frame, frame.entity_parts()?)))
         .ok_or_else(|| corrupt(location, "the frame holds no entity"))?;
     let (address, token, blob) = (Address(frame.sha256()), parts.token.map(Box::new), parts.blob);
+    // What reads frames makes texts plain.
+    let Text::Plain(text) = parts.text else {
+        return Err(corrupt(location, "the text is compressed"));
+    };
     let end = FRAME_HEADER_BYTES + frame.header.key_bytes + frame.header.payload_bytes;
-    let canonical = end - parts.canonical.len()..end;
+    let canonical = end - text.len()..end;
     Ok(StoredEntity { address, bytes: std::mem::take(buffer), canonical, token, blob })
 }
 

@@ -24,7 +24,9 @@ use super::storage::Storage;
 use super::suspects::Suspects;
 use super::tables::{AppliedBatch, Damaged, RecordPlace, Tables};
 use super::takeover::Takeover;
+use super::texts::Texts;
 use super::view::{Sealed, Segment, View};
+use crate::budget::Budget;
 use crate::error::{Error, ErrorKind, Result};
 
 /// A log that was read.
@@ -50,11 +52,16 @@ struct Source {
 }
 
 /// Reads the log of a store.
-pub(super) fn recover(storage: &dyn Storage, store_id: [u8; 16], segment_bytes: u64) -> Result<Recovered> {
-    match recover_with(storage, store_id, segment_bytes, true) {
+pub(super) fn recover(
+    storage: &dyn Storage,
+    store_id: [u8; 16],
+    segment_bytes: u64,
+    budget: &Arc<Budget>,
+) -> Result<Recovered> {
+    match recover_with(storage, store_id, segment_bytes, budget, true) {
         // Nothing is lost with a damaged sidecar: all that it knows stands in the segments too.
         Err(error) if error.kind() == ErrorKind::Corrupt => {
-            recover_with(storage, store_id, segment_bytes, false)
+            recover_with(storage, store_id, segment_bytes, budget, false)
         }
         recovered => recovered,
     }
@@ -65,6 +72,7 @@ fn recover_with(
     storage: &dyn Storage,
     store_id: [u8; 16],
     segment_bytes: u64,
+    budget: &Arc<Budget>,
     use_sidecars: bool,
 ) -> Result<Recovered> {
     let found = find_files(storage, store_id, segment_bytes)?;
@@ -84,7 +92,7 @@ fn recover_with(
         .filter(|source| source.sidecar.is_none())
         .map(|source| (Arc::clone(&source.found.log), source.found.log.written()))
         .collect();
-    let mut recovery = Recovery::new(storage, store_id)?;
+    let mut recovery = Recovery::new(storage, store_id, Texts::new(budget))?;
     recovery.is_compacted = sources.iter().any(|source| source.found.log.id.is_compacted());
     let mut sources = sources.into_iter();
     scan_in_order(&to_scan, Depth::Checksums, |scanned| {
@@ -127,13 +135,13 @@ struct Recovery<'a> {
 }
 
 impl<'a> Recovery<'a> {
-    fn new(storage: &'a dyn Storage, store_id: [u8; 16]) -> Result<Self> {
+    fn new(storage: &'a dyn Storage, store_id: [u8; 16], texts: Texts) -> Result<Self> {
         let kept = kept_batches(storage)?;
         Ok(Self {
             storage,
             store_id,
             segments: Vec::new(),
-            log: Log::new(View::empty()),
+            log: Log::new(View::empty(), texts),
             tables: Tables::new(SegmentId::written(0), 0),
             revision: 0,
             chain: [0; 32],
@@ -279,14 +287,15 @@ impl<'a> Recovery<'a> {
 
     /// Applies the batches of a segment, and returns where it ends.
     fn segment(&mut self, scanned: ScannedSegment, is_last: bool) -> Result<u64> {
-        let ScannedSegment { id, bytes, batches, damage, neighbours, uncommitted, end, .. } = scanned;
+        let ScannedSegment { id, bytes, batches, damage, neighbours, uncommitted, end, data_start, .. } =
+            scanned;
         // What a later frame says was synced before it, was.
         let synced = batches.iter().map(|batch| batch.commit.synced).max();
         let synced = if is_last { synced } else { Some(Location(u64::MAX)) };
         let is_synced = |place: Location| synced.is_some_and(|synced| place < synced);
         let is_cut = |batch: &ScannedBatch| batch.is_torn && !is_synced(batch.start);
         let whole = batches.iter().position(is_cut).unwrap_or(batches.len());
-        let valid_end = whole.checked_sub(1).map_or(SEGMENT_HEADER_BYTES as u64, |last| batches[last].end);
+        let valid_end = whole.checked_sub(1).map_or(data_start, |last| batches[last].end);
         for place in damage.iter().filter(|place| is_synced(place.start) || place.start.offset() < valid_end)
         {
             self.outdate(place)?;
@@ -356,7 +365,7 @@ impl<'a> Recovery<'a> {
         let (table, key, change) = match place.seems {
             Some(Seems::Entity(key)) => (TableId::Entities, key, Change::EntityRemoved(Address(key))),
             Some(Seems::Blob(key)) => (TableId::Blobs, key, Change::BlobRemoved(BlobId(key))),
-            Some(Seems::Record(_)) | None => return Ok(()),
+            Some(Seems::Record(_) | Seems::Dictionary) | None => return Ok(()),
         };
         let removed = {
             let view = self.log.view.load();
@@ -388,6 +397,8 @@ impl<'a> Recovery<'a> {
             Some(Seems::Record(key)) => {
                 inner.records.insert(key.clone(), RecordPlace { location: place.start, revision: 0 });
             }
+            // It stands twice, and texts that can't be read without it are reported themselves.
+            Some(Seems::Dictionary) => {}
             None => self.is_lossy = true,
         }
     }
@@ -472,7 +483,7 @@ impl<'a> Recovery<'a> {
             self.segments.push(Segment { log, sealed: Some(Arc::new(Sealed::new(sidecar))) });
         }
         let header = SegmentHeader::written(number, self.store_id, self.revision + 1, self.chain);
-        let log = Arc::new(super::create_segment(self.storage, &header, segment_bytes)?);
+        let log = Arc::new(super::create_segment(self.storage, header, segment_bytes, None)?);
         let mut segments = self.segments.clone();
         segments.push(Segment { log: Arc::clone(&log), sealed: None });
         self.log.view.store(Arc::new(View::new(segments, Indexes::new())));
@@ -531,6 +542,7 @@ pub(super) fn describe(place: &Damage) -> String {
         Some(Seems::Record(key)) => {
             format!(", it seems to be about record {:?} in collection {:?}", key.key(), key.collection())
         }
+        Some(Seems::Dictionary) => ", it is one of two copies of the segment's dictionary".to_owned(),
         None => String::new(),
     };
     format!("{start}: {bytes} bytes are damaged: {reason}{what}")

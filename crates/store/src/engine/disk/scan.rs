@@ -8,6 +8,7 @@ use std::sync::{Arc, mpsc};
 use sha2::{Digest, Sha256};
 use statlas_core::{Address, BlobId};
 
+use super::dictionary::PlainTexts;
 use super::format::{
     ALIGNMENT, CommitPayload, FRAME_HEADER_BYTES, Frame, FrameHeader, Kind, Location, SEGMENT_HEADER_BYTES,
     Salt, SegmentHeader, SegmentId,
@@ -73,6 +74,8 @@ pub(super) enum Seems {
     Entity([u8; 32]),
     Blob([u8; 32]),
     Record(RecordKey),
+    /// Only a copy of the dictionary of its segment.
+    Dictionary,
 }
 
 /// A segment, read.
@@ -80,6 +83,8 @@ pub(super) struct ScannedSegment {
     pub(super) id: SegmentId,
     pub(super) header: Result<SegmentHeader, &'static str>,
     pub(super) bytes: u64,
+    /// Where the batches begin, behind the dictionary.
+    pub(super) data_start: u64,
     pub(super) batches: Vec<ScannedBatch>,
     pub(super) damage: Vec<Damage>,
     /// The neighbours of all the rows.
@@ -220,18 +225,21 @@ impl<'a> Window<'a> {
 /// Reads a segment from end to end.
 pub(super) fn scan(id: SegmentId, window: &mut Window<'_>, depth: Depth) -> io::Result<ScannedSegment> {
     let header = SegmentHeader::decode(window.at(0, SEGMENT_HEADER_BYTES)?);
+    let data_start = header.map_or(SEGMENT_HEADER_BYTES as u64, |header| header.data_start());
     let mut scanner = Scanner {
         depth,
-        batch: OpenBatch::new(SEGMENT_HEADER_BYTES as u64),
+        texts: PlainTexts::of(window.file, window.total, window.salt)?,
+        batch: OpenBatch::new(data_start),
         segment: ScannedSegment {
             id,
             header,
             bytes: window.total,
+            data_start,
             batches: Vec::new(),
             damage: Vec::new(),
             neighbours: Vec::new(),
             uncommitted: Vec::new(),
-            end: SEGMENT_HEADER_BYTES as u64,
+            end: data_start,
         },
     };
     scanner.run(window)?;
@@ -266,6 +274,7 @@ impl OpenBatch {
 
 struct Scanner {
     depth: Depth,
+    texts: PlainTexts,
     batch: OpenBatch,
     segment: ScannedSegment,
 }
@@ -286,6 +295,11 @@ impl Scanner {
                 Some(next) => Some(next),
                 None => window.next_frame(at)?,
             };
+            let next = match self.segment.data_start {
+                // The header says where the batches begin, whatever became of the dictionary.
+                start if at < start => Some(next.unwrap_or(start).min(start).min(window.total)),
+                _ => next,
+            };
             let Some(next) = next else { break };
             if let Some(reason) = wrong {
                 self.damage(at, next, reason, window)?;
@@ -296,6 +310,12 @@ impl Scanner {
     }
 
     fn damage(&mut self, at: u64, next: u64, reason: String, window: &mut Window<'_>) -> io::Result<()> {
+        let start = self.location(at);
+        if at < self.segment.data_start {
+            let seems = Some(Seems::Dictionary);
+            self.segment.damage.push(Damage { start, bytes: next - at, reason, seems });
+            return Ok(());
+        }
         let header = window.header(at)?;
         let whole = header.filter(|header| at + header.frame_bytes() as u64 == next);
         let seems = match whole {
@@ -305,7 +325,6 @@ impl Scanner {
             }
             None => None,
         };
-        let start = self.location(at);
         self.segment.damage.push(Damage { start, bytes: next - at, reason, seems });
         self.batch.is_damaged = true;
         self.batch.is_torn |= window.has_lost_sector(at..next)?;
@@ -314,7 +333,13 @@ impl Scanner {
 
     /// Takes a frame, or tells what is wrong with its content.
     fn frame(&mut self, at: u64, frame: &Frame<'_>) -> Result<(), String> {
-        if matches!(frame.header.kind, Kind::Commit | Kind::Close | Kind::Continued | Kind::Reduced) {
+        if frame.header.kind == Kind::Dictionary {
+            return self.dictionary(at, frame);
+        }
+        if at < self.segment.data_start {
+            return Err("the frame stands in the place of a dictionary".to_owned());
+        }
+        if frame.header.kind.ends_batch() {
             self.commit(at, frame);
             return Ok(());
         }
@@ -329,21 +354,34 @@ impl Scanner {
         Ok(())
     }
 
+    /// Passes over a copy of the dictionary, which stands before the batches.
+    fn dictionary(&mut self, at: u64, frame: &Frame<'_>) -> Result<(), String> {
+        let end = at + frame.header.frame_bytes() as u64;
+        let is_first = self.segment.batches.is_empty() && self.batch.frames == 0;
+        if self.segment.header.is_err() && is_first && !self.batch.is_damaged {
+            self.segment.data_start = end;
+            self.segment.end = end;
+            self.batch = OpenBatch::new(end);
+        }
+        if end <= self.segment.data_start { Ok(()) } else { Err("a dictionary inside the log".to_owned()) }
+    }
+
     fn change(&mut self, frame: &Frame<'_>) -> Result<Change, String> {
         let sha256 = frame.sha256();
         Ok(match frame.header.kind {
             Kind::Entity => {
                 let parts = frame.entity_parts().ok_or("the entity's attachments are damaged")?;
                 let address = Address(sha256);
-                if self.depth == Depth::Hashes && Address::of(parts.canonical) != address {
+                let text = self.texts.text(parts.text)?;
+                if self.depth == Depth::Hashes && Address::of(text) != address {
                     return Err(format!("the text of entity {address} has another SHA-256"));
                 }
-                let draft = Draft::read(parts.canonical, &mut self.segment.neighbours);
+                let draft = Draft::read(text, &mut self.segment.neighbours);
                 Change::Entity { address, draft: draft.map_err(|error| error.to_string())? }
             }
             Kind::Blob => {
                 let id = BlobId(sha256);
-                let whole = frame.blob_form() == crate::batch::BlobForm::Whole;
+                let whole = frame.blob_form() != crate::batch::BlobForm::Manifest;
                 if self.depth == Depth::Hashes && whole && BlobId::of(frame.payload()) != id {
                     return Err(format!("the bytes of blob {id} have another SHA-256"));
                 }
@@ -356,7 +394,7 @@ impl Scanner {
                 Change::RecordRemoved(frame.record_key().ok_or("the record's key is damaged")?)
             }
             Kind::Husk => Change::Husk,
-            Kind::Commit | Kind::Close | Kind::Continued | Kind::Reduced => {
+            Kind::Dictionary | Kind::Commit | Kind::Close | Kind::Continued | Kind::Reduced => {
                 return Err("a commit frame inside a batch".to_owned());
             }
         })
@@ -389,6 +427,7 @@ pub(super) fn seems(frame: &Frame<'_>) -> Option<Seems> {
         Kind::Entity | Kind::EntityRemoved => Some(Seems::Entity(frame.sha256())),
         Kind::Blob | Kind::BlobRemoved => Some(Seems::Blob(frame.sha256())),
         Kind::Record | Kind::RecordRemoved => frame.record_key().map(Seems::Record),
+        Kind::Dictionary => Some(Seems::Dictionary),
         Kind::Commit | Kind::Close | Kind::Continued | Kind::Husk | Kind::Reduced => None,
     }
 }

@@ -114,29 +114,43 @@ impl Tables {
         let reader = log.reader(&view);
         // A batch becomes visible to queries in one step, so the lock is held for all of it.
         let mut inner = self.inner.write();
+        let mut replaced = Vec::new();
         if let Some(first) = batch.changes.first() {
             inner.active.begin_batch(batch.revision, first.location.offset());
         }
         for chunk in batch.changes.chunks(TOUCHED) {
             touch(&reader, chunk.iter().map(|placed| &placed.change));
             for placed in chunk {
-                let (revision, suspects) = (batch.revision, batch.suspects);
-                Applying { reader, revision, suspects, inner: &mut inner }
+                let (revision, suspects, replaced) = (batch.revision, batch.suspects, &mut replaced);
+                Applying { reader, revision, suspects, replaced, inner: &mut inner }
                     .change(placed, batch.neighbours)?;
             }
         }
         // Who sees anything of the batch from here on sees all of it.
         publish();
+        // Until now, readers need what blobs of the batch take the place of.
+        let (revision, suspects, replaced) = (batch.revision, batch.suspects, &mut replaced);
+        Applying { reader, revision, suspects, replaced, inner: &mut inner }.take_replaced(None);
         Ok(())
     }
 }
 
 fn touch<'a>(reader: &Reader<'_>, changes: impl Iterator<Item = &'a Change> + Clone) {
-    let entities = changes.filter_map(|change| match change {
+    let entities = changes.clone().filter_map(|change| match change {
         Change::Entity { address, draft } => Some((address, draft)),
         _ => None,
     });
     touch_entities(reader, entities);
+    let blobs = changes.filter_map(|change| match change {
+        Change::Blob(id) | Change::BlobRemoved(id) => Some(id),
+        _ => None,
+    });
+    touch_blobs(reader, blobs);
+}
+
+/// Brings what the indexes know of blobs into the cache.
+pub(super) fn touch_blobs<'a>(reader: &Reader<'_>, blobs: impl Iterator<Item = &'a BlobId> + Clone) {
+    reader.view.indexes.blobs.touch(blobs.map(|id| key_of(&id.0)));
 }
 
 /// Brings what the indexes know of entities into the cache.
@@ -163,6 +177,8 @@ struct Applying<'a> {
     reader: Reader<'a>,
     revision: u64,
     suspects: &'a Suspects,
+    /// Blobs whose place others have taken, and that readers need until the batch is visible.
+    replaced: &'a mut Vec<(BlobId, Location)>,
     inner: &'a mut Inner,
 }
 
@@ -192,9 +208,9 @@ impl<'a> Applying<'a> {
             }
             Change::Blob(id) => {
                 self.mend(&id.0, location);
-                if let Some(old) = self.damaged_place(TableId::Blobs, &id.0)? {
-                    self.index(TableId::Blobs, key_of(&id.0), Some(old), None);
-                    self.remove_blob_at(old);
+                self.take_replaced(Some(id));
+                if let Some(old) = self.replaced_place(TableId::Blobs, &id.0)? {
+                    self.replaced.push((*id, old));
                 }
                 self.index(TableId::Blobs, key_of(&id.0), None, Some(location));
                 self.inner.active.add_blob(key_of(&id.0), location);
@@ -234,8 +250,9 @@ impl<'a> Applying<'a> {
         self.inner.damaged.remove(key)
     }
 
-    /// Where something stands that is stored again although it is there: it is damaged there.
-    fn damaged_place(&self, table: TableId, key: &[u8; 32]) -> Result<Option<Location>> {
+    /// Where something stands that is stored again although it is there: it is damaged there, or a chunk that
+    /// becomes a blob.
+    fn replaced_place(&self, table: TableId, key: &[u8; 32]) -> Result<Option<Location>> {
         let index = self.reader.view.indexes.of(table);
         if !self.suspects.may_hold(table, key_of(key)) && index.find(key_of(key), Some).is_none() {
             return Ok(None);
@@ -284,7 +301,7 @@ impl<'a> Applying<'a> {
     fn add_entity(&mut self, entity: &NewEntity<'_>) -> Result<()> {
         let NewEntity { address, draft, neighbours, location, ordinal } = *entity;
         let mended = self.mend(&address.0, location);
-        let old = self.damaged_place(TableId::Entities, &address.0)?;
+        let old = self.replaced_place(TableId::Entities, &address.0)?;
         let hash = draft.id_hash();
         let is_same = |other: Location| {
             Ok(entity_at(&self.reader, other)?.head()?.id == entity_at(&self.reader, location)?.head()?.id)
@@ -365,7 +382,7 @@ impl<'a> Applying<'a> {
         let versions = versions_of(&self.reader, &self.inner.active, &id)?;
         self.index(TableId::Entities, key_of(&address.0), Some(place), None);
         self.set_bit(place, Bit::Removed, true)?;
-        self.remove_place(place, entity.bytes.len() as u64);
+        self.remove_place(place, self.reader.frame_bytes(place).unwrap_or(0));
         self.inner.entities_live -= 1;
         let (last, others): (Option<&Version>, &[Version]) = match versions.split_last() {
             Some((last, others)) => (Some(last), others),
@@ -405,8 +422,19 @@ impl<'a> Applying<'a> {
         }
     }
 
+    /// Takes the blobs away whose place others have taken, all or those with an id.
+    fn take_replaced(&mut self, id: Option<&BlobId>) {
+        let is_asked = |(replaced, _): &mut (BlobId, Location)| id.is_none_or(|id| id == replaced);
+        let taken: Vec<(BlobId, Location)> = self.replaced.extract_if(.., is_asked).collect();
+        for (id, old) in taken {
+            self.index(TableId::Blobs, key_of(&id.0), Some(old), None);
+            self.remove_blob_at(old);
+        }
+    }
+
     fn remove_blob(&mut self, id: &BlobId, location: Location) -> Result<()> {
         self.mend(&id.0, location);
+        self.take_replaced(Some(id));
         let removal = Removal { kind: RemovalKind::Blob, key: id.0, revision: self.revision };
         self.inner.active.add_removal(removal);
         let Some(place) = place_of(&self.reader, TableId::Blobs, &id.0, u64::MAX)? else { return Ok(()) };

@@ -12,14 +12,13 @@ use parking_lot::Mutex;
 use super::DiskEngine;
 use super::encode::EncodedBatch;
 use super::format::{
-    COMMIT_FRAME_BYTES, CommitPayload, Kind, Label, Location, SEGMENT_HEADER_BYTES, Salt, SegmentHeader,
-    write_frame,
+    COMMIT_FRAME_BYTES, CommitPayload, Kind, Label, Location, Salt, SegmentHeader, write_frame,
 };
 use super::judging::Judging;
 use super::log::{LogFile, Reader, Tail};
 use super::scan::{Change, Placed, next_chain};
 use super::suspects::Suspects;
-use super::tables::{AppliedBatch, touch_entities};
+use super::tables::{AppliedBatch, touch_blobs, touch_entities};
 use crate::batch::{Batch, Operation};
 use crate::engine::{Commit, Durability};
 use crate::error::{Error, ErrorKind, Result};
@@ -37,6 +36,19 @@ pub(super) struct Request {
     encoded: Mutex<Option<EncodedBatch>>,
     durability: Durability,
     answer: Mutex<Option<Result<Commit>>>,
+}
+
+impl Request {
+    fn new(encoded: EncodedBatch, durability: Durability) -> Arc<Self> {
+        Arc::new(Self { encoded: Mutex::new(Some(encoded)), durability, answer: Mutex::new(None) })
+    }
+
+    /// The answer, once it is there.
+    fn take_answer(&self) -> Result<Commit> {
+        let answer = self.answer.lock().take();
+        answer
+            .unwrap_or_else(|| Err(Error::new(ErrorKind::Poisoned, "the commit was left without an answer")))
+    }
 }
 
 /// What only the holder of the commit lock touches.
@@ -79,11 +91,7 @@ impl DiskEngine {
         batch.check()?;
         self.check_usable()?;
         let _memory = self.reserve_for(&batch)?;
-        let request = Arc::new(Request {
-            encoded: Mutex::new(Some(EncodedBatch::new(batch))),
-            durability,
-            answer: Mutex::new(None),
-        });
+        let request = Request::new(self.encode(batch), durability);
         self.queue.lock().push(Arc::clone(&request));
         let mut writer = self.writer.lock();
         if let Some(answer) = request.answer.lock().take() {
@@ -91,18 +99,41 @@ impl DiskEngine {
         }
         let waiting = std::mem::take(&mut *self.queue.lock());
         self.commit_group(&mut writer, waiting);
-        let answer = request.answer.lock().take();
-        answer
-            .unwrap_or_else(|| Err(Error::new(ErrorKind::Poisoned, "the commit was left without an answer")))
+        request.take_answer()
+    }
+
+    /// Commits a small batch for somebody who holds the commit lock.
+    pub(super) fn commit_under_lock(
+        &self,
+        writer: &mut Writer,
+        batch: Batch,
+        durability: Durability,
+    ) -> Result<Commit> {
+        batch.check()?;
+        let request = Request::new(self.encode(batch), durability);
+        self.commit_group(writer, vec![Arc::clone(&request)]);
+        request.take_answer()
+    }
+
+    fn encode(&self, batch: Batch) -> EncodedBatch {
+        EncodedBatch::new(batch, self.encoder.load_full(), &self.log.texts)
+    }
+
+    /// Encodes a batch again if the segment that it was encoded for was ended and the next one has another
+    /// dictionary.
+    fn encode_for_segment(&self, encoded: &mut EncodedBatch) {
+        if !encoded.fits(self.encoder.load().as_ref()) {
+            *encoded = self.encode(std::mem::take(&mut encoded.batch));
+        }
     }
 
     fn commit_group(&self, writer: &mut Writer, waiting: Vec<Arc<Request>>) {
         let mut group = Group::default();
         for request in waiting {
-            let Some(encoded) = request.encoded.lock().take() else { continue };
+            let Some(mut encoded) = request.encoded.lock().take() else { continue };
             let outcome = self
                 .check_usable()
-                .and_then(|()| self.make_room(writer, &mut group, &encoded))
+                .and_then(|()| self.make_room(writer, &mut group, &mut encoded))
                 .and_then(|()| self.judge_and_append(writer, &mut group.overlay, &encoded));
             // Its owner frees it, in a thread that holds no lock.
             *request.encoded.lock() = Some(encoded);
@@ -133,13 +164,15 @@ impl DiskEngine {
 
     /// Begins a new segment if the batch does not fit this one any more, and sees to it that there is
     /// memory for what the indexes will hold of it.
-    fn make_room(&self, writer: &mut Writer, group: &mut Group, encoded: &EncodedBatch) -> Result<()> {
+    fn make_room(&self, writer: &mut Writer, group: &mut Group, encoded: &mut EncodedBatch) -> Result<()> {
+        self.encode_for_segment(encoded);
         let full = writer.end + encoded.bytes_max() as u64 > self.segment_bytes || self.is_active_large();
-        if full && writer.end > SEGMENT_HEADER_BYTES as u64 {
+        if full && writer.end > writer.segment.data_start {
             // What stands in a segment must be visible before the segment is sealed.
             self.finish_group(writer, group);
             self.check_usable()?;
             self.roll(writer)?;
+            self.encode_for_segment(encoded);
         }
         self.make_index_room(&encoded.batch)
     }
@@ -158,6 +191,7 @@ impl DiskEngine {
         let judging = Judging { engine: self, reader, suspects: &suspects };
         let (plan, above) = judge(&judging, overlay, batch, writer.revision + 1)?;
         overlay.absorb(above);
+        self.freeing.noted.note(batch);
         let appended = self.append(writer, encoded, &plan)?;
         Ok(Appended { suspects, ..appended })
     }
@@ -249,7 +283,9 @@ impl DiskEngine {
         self.sync_segment(writer)?;
         let number = writer.segment.last + 1;
         let header = SegmentHeader::written(number, self.store_id, writer.revision + 1, writer.chain);
-        let segment = match super::create_segment(&*self.storage, &header, self.segment_bytes) {
+        let encoder = self.next_encoder(writer.segment.id);
+        let dictionary = encoder.as_ref().map(|encoder| &encoder.dictionary);
+        let segment = match super::create_segment(&*self.storage, header, self.segment_bytes, dictionary) {
             Ok(segment) => Arc::new(segment),
             Err(error) => return Err(self.poison(writer, error)),
         };
@@ -258,7 +294,8 @@ impl DiskEngine {
         self.flush(writer)?;
         self.sync_segment(writer)?;
         self.seal(&writer.segment, writer.end, writer.chain, Arc::clone(&segment))?;
-        writer.end = SEGMENT_HEADER_BYTES as u64;
+        self.encoder.store(encoder);
+        writer.end = segment.data_start;
         writer.synced = Location::new(segment.id, writer.end);
         writer.segment = segment;
         Ok(())
@@ -361,6 +398,11 @@ fn touch_batch(reader: &Reader<'_>, batch: &Batch) {
         _ => None,
     });
     touch_entities(reader, entities);
+    let blobs = batch.operations().iter().filter_map(|operation| match operation {
+        Operation::PutBlob { id, .. } | Operation::RemoveBlob(id) => Some(id),
+        _ => None,
+    });
+    touch_blobs(reader, blobs);
 }
 
 /// The changes of a batch with the places of their frames.

@@ -144,7 +144,13 @@ fn replay(auditor: &mut Auditor, step: &Step, is_done: bool) {
     match step {
         Step::Commit(batch, durability) => auditor.replay(batch, is_done.then_some(*durability)),
         Step::Sync | Step::Reopen if is_done => auditor.replay_sync(),
-        Step::Sync | Step::Reopen | Step::Check | Step::Compact | Step::Maintain | Step::Kill => {}
+        Step::Sync
+        | Step::Reopen
+        | Step::Check
+        | Step::Compact
+        | Step::Maintain
+        | Step::Backup
+        | Step::Kill => {}
     }
 }
 
@@ -241,7 +247,7 @@ fn write(mut history: History, location: &Location) -> Result<(), Failure> {
                 store.engine().maintain()?;
                 Outcome::Done
             }
-            Step::Check | Step::Kill => {
+            Step::Check | Step::Backup | Step::Kill => {
                 auditor.compare(&store)?;
                 Outcome::Done
             }

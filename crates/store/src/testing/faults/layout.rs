@@ -29,6 +29,8 @@ pub(super) enum Subject {
     Husk,
     /// The end of the log, or of a segment.
     Mark,
+    /// One of two copies of what texts were compressed with.
+    Dictionary,
     Entity(Address),
     Blob(BlobId),
     Record(RecordKey),
@@ -39,7 +41,7 @@ impl Subject {
     pub(super) fn hit(&self) -> Hit {
         let mut hit = Hit::default();
         match self {
-            Self::Header | Self::Commit | Self::Husk | Self::Mark => {}
+            Self::Header | Self::Commit | Self::Husk | Self::Mark | Self::Dictionary => {}
             Self::Entity(address) => drop(hit.entities.insert(*address)),
             Self::Blob(id) => drop(hit.blobs.insert(*id)),
             Self::Record(key) => drop(hit.records.insert(key.clone())),
@@ -76,6 +78,7 @@ pub(super) fn subject(frame: &[u8]) -> Option<Subject> {
         1 | 5 => Subject::Commit,
         2 | 3 => Subject::Mark,
         4 => Subject::Husk,
+        6 => Subject::Dictionary,
         16 | 32 => Subject::Entity(Address(array(key)?)),
         17 | 33 => Subject::Blob(BlobId(array(key)?)),
         18 | 34 => Subject::Record(record_key(key)?),

@@ -1,11 +1,17 @@
 //! One store on one disk, audited step by step.
 
+use std::path::Path;
+use std::sync::Arc;
+
 use super::workload::{Step, Workload};
-use crate::engine::CompactOptions;
+use crate::engine::disk::DiskEngine;
+use crate::engine::disk::backup::{read_manifest, restore_on};
+use crate::engine::{BackupOptions, CompactOptions, Engine};
 use crate::error::{Error, ErrorKind};
 use crate::store::{Options, Store};
 use crate::testing::auditor::{Auditor, Outcome, is_of_the_device, only_cut_tails, unread};
 use crate::testing::simulated_disk::{Crash, SimulatedDisk};
+use crate::testing::twin::same;
 use crate::testing::{Failure, Random};
 
 /// A workload under way.
@@ -14,6 +20,9 @@ pub(super) struct Run {
     pub(super) options: Options,
     /// `None` if it could not be opened.
     pub(super) store: Option<Store>,
+    engine: Option<Arc<DiskEngine>>,
+    /// Where backups are, which no fault hits.
+    backups: SimulatedDisk,
     pub(super) auditor: Auditor,
     pub(super) workload: Workload,
 }
@@ -22,7 +31,8 @@ impl Run {
     /// Opens an empty disk.
     pub(super) fn begin(disk: SimulatedDisk, seed: u64) -> (Self, Result<Outcome, Failure>) {
         let (options, workload) = (Workload::options(seed), Workload::new(seed));
-        let mut run = Self { disk, options, store: None, auditor: Auditor::default(), workload };
+        let (auditor, backups) = (Auditor::default(), SimulatedDisk::new());
+        let mut run = Self { disk, options, store: None, engine: None, backups, auditor, workload };
         let opened = run.open(Crash::Killed);
         (run, opened)
     }
@@ -34,9 +44,11 @@ impl Run {
 
     /// Opens what is on the disk after `crash`, and checks all of it.
     pub(super) fn open(&mut self, crash: Crash) -> Result<Outcome, Failure> {
-        self.store = None;
-        match self.disk.open_store(&self.options) {
-            Ok(store) => {
+        (self.store, self.engine) = (None, None);
+        match self.disk.open_engine(&self.options) {
+            Ok(engine) => {
+                let store = Store::with_engine(Arc::clone(&engine) as Arc<dyn Engine>);
+                self.engine = Some(engine);
                 let settled = self.auditor.settle(&store, crash);
                 self.store = Some(store);
                 settled.map(|()| Outcome::Done).or_else(|failure| self.unread(failure))
@@ -85,9 +97,10 @@ impl Run {
                     Err(error) => Err(format!("{step:?} fails with {:?}: {error}", error.kind()).into()),
                 }
             }
+            Step::Backup => self.back_up(),
             Step::Reopen => {
                 let closed = self.auditor.close(store)?;
-                self.store = None;
+                (self.store, self.engine) = (None, None);
                 if let Outcome::Done = closed { self.open(Crash::Killed) } else { Ok(closed) }
             }
             Step::Kill => {
@@ -104,6 +117,24 @@ impl Run {
         self.disk = left;
     }
 
+    /// Makes a backup and looks at what it gives back.
+    fn back_up(&self) -> Result<Outcome, Failure> {
+        let engine = self.engine.as_ref().expect("a step is taken with an open store");
+        let (options, place) = (BackupOptions::default(), "backup");
+        let report = match engine.backup_to(&self.backups, place, &options, &mut |_, _| {}) {
+            Ok(report) => report,
+            Err(error) if is_of_the_device(&error) => return Ok(Outcome::Failed(error)),
+            Err(error) => return Err(format!("a backup fails with {:?}: {error}", error.kind()).into()),
+        };
+        same("revision of a backup", &report.revision, &self.auditor.model().revision())?;
+        let (manifest, restored) = (read_manifest(&self.backups, place)?, SimulatedDisk::new());
+        let path = Path::new("restored");
+        restore_on(&self.backups, &manifest, restored.clone(), path, &options, &mut |_, _| {})?;
+        let store = restored.open_store(&self.options)?;
+        self.auditor.compare(&store).map_err(|failure| format!("a restored backup: {failure}"))?;
+        Ok(Outcome::Done)
+    }
+
     /// A check may also tell of what it could not read as of damage.
     fn judge_check(&self, damage: &[String]) -> Result<Outcome, Failure> {
         match unread(damage).filter(|_| self.disk.has_struck()) {
@@ -116,7 +147,7 @@ impl Run {
     pub(super) fn kill(&mut self) {
         // Once the process is dead, nothing that closing tries reaches the disk.
         self.disk = self.disk.kill();
-        self.store = None;
+        (self.store, self.engine) = (None, None);
     }
 }
 

@@ -22,6 +22,8 @@ pub(super) enum Step {
     Compact,
     /// What the store would do by itself from time to time.
     Maintain,
+    /// Makes a backup, which must give back what the store shows.
+    Backup,
     /// Closes the store and opens it again.
     Reopen,
     /// The process is killed, and the next one opens the store.
@@ -51,6 +53,7 @@ impl Workload {
             segment_bytes: random.pick(&[16, 24, 64]) << 10,
             memory_bytes_max: Some(random.pick(&[1, 64]) << 20),
             history_revisions: random.pick(&[10, 1_000_000]),
+            compression: random.pick(&[false, true]),
             ..Options::default()
         }
     }
@@ -65,6 +68,7 @@ impl Workload {
             11..14 => Step::Kill,
             14..17 => Step::Compact,
             17..19 => Step::Maintain,
+            19..22 => Step::Backup,
             _ => {
                 let durability =
                     self.random.pick(&[Durability::Synced, Durability::Written, Durability::Buffered]);

@@ -1,8 +1,9 @@
 //! Group commit, publication, sealing and compaction under thousands of schedules.
 //!
 //! The code is the store's own, on the simulated disk; only its locks are others (see `locks`). Every lock, every
-//! look-up in an index and every call of the disk is a place where another thread may go on. `STATLAS_SCHEDULES` says how many schedules
-//! each test tries, `STATLAS_SEED` which; what fails prints a schedule that shuttle repeats.
+//! look-up in an index and every call of the disk is a place where another thread may go on. `STATLAS_SCHEDULES`
+//! says how many schedules each test tries, `STATLAS_SEED` which; what fails prints a schedule that shuttle
+//! repeats.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -24,7 +25,7 @@ fn from_environment(name: &str, default: u64) -> u64 {
 
 /// Runs a test under many schedules, half of them at random, half by priorities.
 fn explore(test: impl Fn() + Send + Sync + Copy + 'static) {
-    let schedules = from_environment("STATLAS_SCHEDULES", 600) as usize;
+    let schedules = from_environment("STATLAS_SCHEDULES", 1000) as usize;
     let seed = from_environment("STATLAS_SEED", 1);
     println!("{schedules} schedules from seed {seed}");
     let config = || {
@@ -105,7 +106,8 @@ fn what_is_acknowledged_is_synced_and_revisions_have_no_gap() {
 fn read_whole(store: &Store, addresses: &[Address; 2]) {
     let engine = store.engine();
     let both = engine.entities(addresses).expect("nothing is damaged");
-    assert_eq!(both[0].is_some(), both[1].is_some(), "half a batch is read");
+    // One is looked for after the other; the batch may have appeared between them.
+    assert!(both[0].is_none() || both[1].is_some(), "half a batch is read");
     for [first, second] in [[0, 1], [1, 0]] {
         if engine.entity(&addresses[first]).expect("nothing is damaged").is_some() {
             let other = engine.entity(&addresses[second]).expect("nothing is damaged");
@@ -115,6 +117,7 @@ fn read_whole(store: &Store, addresses: &[Address; 2]) {
     let page = engine.find(&Query { limit: 100, ..Query::default() }).expect("nothing is damaged");
     let found = addresses.map(|address| page.entities.iter().any(|entity| entity.address() == address));
     assert_eq!(found[0], found[1], "half a batch is found");
+    assert!(!found[0] || holds(store, addresses), "what is found can't be read");
     let latest = Filter { latest: true, ..Filter::default() };
     let count = engine.count(&latest).expect("nothing is damaged");
     assert_eq!(count % 2, 0, "half a batch is counted");
@@ -192,7 +195,7 @@ fn readers_find_everything_while_segments_are_compacted() {
         let reader = {
             let (store, kept) = (Arc::clone(&store), kept.clone());
             thread::spawn(move || {
-                for pair in &kept {
+                for pair in kept.iter().cycle().take(4 * kept.len()) {
                     assert!(holds(&store, pair), "a compaction hides a batch");
                     let versions = store.engine().versions("kept-a").expect("nothing is damaged");
                     assert!(versions.len() >= 3, "a compaction hides a version: {versions:?}");

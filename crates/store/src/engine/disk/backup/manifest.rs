@@ -22,7 +22,7 @@ const STEM_LETTERS: usize = 8;
 
 /// What a backup is made of.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Manifest {
+pub(crate) struct Manifest {
     pub(super) store_id: [u8; 16],
     /// Which backup into this directory it is, counted from 1; 0 before the first one is whole.
     pub(super) number: u64,

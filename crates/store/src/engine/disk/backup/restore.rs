@@ -81,7 +81,7 @@ pub fn verify_backup(
 }
 
 /// The manifest of a whole backup.
-pub(super) fn read_manifest(from: &dyn Storage, place: &str) -> Result<Manifest> {
+pub(crate) fn read_manifest(from: &dyn Storage, place: &str) -> Result<Manifest> {
     let none = |what: &str| Error::new(ErrorKind::NotAStore, format!("{place}: {what}"));
     match Manifest::read(from, place)? {
         None => Err(none("no backup is here: there is no file BACKUP")),
@@ -137,7 +137,7 @@ fn clear_target(to: &Path) -> io::Result<()> {
 }
 
 /// Restores a backup into an empty storage, which is called `path` in messages.
-pub(super) fn restore_on<S: Storage + Clone + 'static>(
+pub(crate) fn restore_on<S: Storage + Clone + 'static>(
     from: &dyn Storage,
     manifest: &Manifest,
     to: S,

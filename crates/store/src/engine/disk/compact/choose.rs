@@ -49,14 +49,28 @@ impl DiskEngine {
             .filter(|(_, part)| *part > 0.0 && *part >= garbage_part)
             .max_by(|(_, one), (_, other)| one.total_cmp(other))?;
         let mut run = Run { start: at, end: at + 1 };
+        // Compressed texts are copied as they are, so that no two dictionaries may meet.
+        let dictionary_of = |at: usize| {
+            let found = view.segments.get(at).map(|segment| self.log.texts.dictionary_of(&segment.log));
+            // What can't be read is told to whoever reads it.
+            found.and_then(Result::ok).flatten().map(|dictionary| dictionary.key)
+        };
+        let mut dictionary = dictionary_of(at);
         let mut live = weights[at]?.live();
         // Segments on one side of what the indexes cover only, so that a run lies on one side, too.
         let same_side = |other: usize| (other < view.covered_from) == (at < view.covered_from);
         let mut takes = |at: usize| match weights.get(at).copied().flatten() {
             Some(weight) if same_side(at) && live + weight.live() <= self.segment_bytes => {
                 let is_small = weight.live() < self.segment_bytes / SMALL_PART;
+                let other = dictionary_of(at);
+                if dictionary.is_some() && other.is_some() && other != dictionary {
+                    return false;
+                }
                 let joins = is_small || (part(weight) > 0.0 && part(weight) >= garbage_part);
-                live += if joins { weight.live() } else { 0 };
+                if joins {
+                    live += weight.live();
+                    dictionary = dictionary.or(other);
+                }
                 joins
             }
             _ => false,

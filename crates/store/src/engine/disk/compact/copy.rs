@@ -9,6 +9,7 @@ use crate::batch::RecordKey;
 use crate::columns::{Bit, ColumnId, Draft, Rows};
 use crate::engine::disk::DiskEngine;
 use crate::engine::disk::active::Active;
+use crate::engine::disk::dictionary::{DICTIONARY_DAMAGED, PlainTexts};
 use crate::engine::disk::format::{
     CommitPayload, Frame, Kind, Location, SEGMENT_HEADER_BYTES, Salt, SegmentHeader, SegmentId,
 };
@@ -126,18 +127,30 @@ impl<'a> Copying<'a> {
             let effects = inner.active.effects().iter();
             effects.map(|effect| (effect.segment, effect.target, effect.kind)).collect()
         };
+        // Files with different dictionaries are not compacted together.
+        let mut dictionary = None;
+        for input in inputs {
+            let start = SEGMENT_HEADER_BYTES as u64;
+            let found = engine.log.texts.dictionary_of(&input.log)?;
+            if found.is_none() && input.log.data_start > start {
+                return Err(corrupt(Location::new(input.log.id, start), DICTIONARY_DAMAGED));
+            }
+            dictionary = found.or(dictionary);
+        }
+        let salt = Salt::of(&engine.store_id, id);
+        let output = Output::create(&*engine.storage, id, salt, dictionary.as_deref())?;
         Ok(Self {
             engine,
             inputs,
             earlier: &view.segments[..start],
             id,
-            output: Output::create(&*engine.storage, id, Salt::of(&engine.store_id, id))?,
+            batch: OutputBatch { start: output.end(), ..OutputBatch::default() },
+            output,
             tables,
             rows: Vec::new(),
             blobs: Vec::new(),
             records: Vec::new(),
             removed_lately,
-            batch: OutputBatch { start: SEGMENT_HEADER_BYTES as u64, ..OutputBatch::default() },
             has_gap: false,
             forgotten: 0,
             last: None,
@@ -152,13 +165,15 @@ impl<'a> Copying<'a> {
         for (number, input) in (0_u32..).zip(inputs) {
             let Some(sealed) = &input.sealed else { continue };
             self.forgotten = self.forgotten.max(input.log.forgotten);
-            let mut cursor = InputCursor { number, input, sealed, row: 0 };
+            let failed = |error| Error::io(format!("reading {} failed", input.log.id.file_name()), error);
+            let texts =
+                PlainTexts::of(&*input.log.file, input.log.written(), input.log.salt).map_err(failed)?;
+            let mut cursor = InputCursor { number, input, sealed, row: 0, texts };
             let mut buffer = Vec::new();
             let mut window = Window::new(&*input.log.file, input.log.written(), input.log.salt, &mut buffer);
             let mut at = SEGMENT_HEADER_BYTES as u64;
             while at < input.log.written() {
                 let place = Location::new(input.log.id, at);
-                let failed = |error| Error::io(format!("reading {} failed", input.log.id.file_name()), error);
                 let frame = window.frame(at).map_err(failed)?.map_err(|reason| corrupt(place, reason))?;
                 let bytes = frame.header.frame_bytes() as u64;
                 self.frame(&mut cursor, at, &frame)?;
@@ -175,6 +190,7 @@ impl<'a> Copying<'a> {
         let new = Location::of_frame(self.id, self.output.end(), frame.header.frame_bytes());
         let fate = match frame.header.kind {
             Kind::Commit | Kind::Reduced | Kind::Close | Kind::Continued => return self.commit(frame),
+            Kind::Dictionary => return Ok(()),
             Kind::Husk if keeps_history => {
                 self.husk_bytes += frame.header.frame_bytes() as u64;
                 Fate::Kept
@@ -227,8 +243,8 @@ impl<'a> Copying<'a> {
         let parts =
             frame.entity_parts().ok_or_else(|| corrupt(old, "the entity's attachments are damaged"))?;
         let mut neighbours = Vec::new();
-        let draft = Draft::read(parts.canonical, &mut neighbours)
-            .map_err(|error| corrupt(old, &error.to_string()))?;
+        let text = cursor.texts.text(parts.text).map_err(|reason| corrupt(old, reason))?;
+        let draft = Draft::read(text, &mut neighbours).map_err(|error| corrupt(old, &error.to_string()))?;
         let address = Address(frame.sha256());
         let revision = cursor.sealed.sidecar.value(row, ColumnId::Revision)?.cast_unsigned();
         let age = (revision, frame.header.ordinal);
@@ -373,6 +389,7 @@ impl<'a> Copying<'a> {
             first_revision: self.tables.first_revision(),
             chain: first.chain,
             forgotten: self.forgotten,
+            dictionary_bytes: self.output.dictionary_bytes,
         };
         self.tables.husk_bytes = self.husk_bytes;
         self.tables.finish();
@@ -392,6 +409,7 @@ struct InputCursor<'a> {
     sealed: &'a Sealed,
     /// The row of the next entity.
     row: usize,
+    texts: PlainTexts,
 }
 
 impl InputCursor<'_> {

@@ -1,5 +1,6 @@
 //! The file that a compaction writes.
 
+use crate::engine::disk::dictionary::Dictionary;
 use crate::engine::disk::format::{
     Frame, Kind, Label, Mark, SEGMENT_HEADER_BYTES, Salt, SegmentId, write_frame,
 };
@@ -17,11 +18,18 @@ pub(super) struct Output {
     buffer: Vec<u8>,
     /// Where the buffer will stand.
     offset: u64,
+    /// Bytes of the dictionary's frames behind the header.
+    pub(super) dictionary_bytes: u32,
 }
 
 impl Output {
-    /// An empty one with room for its header.
-    pub(super) fn create(storage: &dyn Storage, id: SegmentId, salt: Salt) -> Result<Self> {
+    /// An empty one with room for its header, and a dictionary behind that.
+    pub(super) fn create(
+        storage: &dyn Storage,
+        id: SegmentId,
+        salt: Salt,
+        dictionary: Option<&Dictionary>,
+    ) -> Result<Self> {
         let name = format!("{}.new", id.file_name());
         let create = || {
             let file = storage.open(&name, true)?;
@@ -29,13 +37,15 @@ impl Output {
             Ok(file)
         };
         let file = create().map_err(|error| Error::io(format!("making {name} failed"), error))?;
-        Ok(Self {
-            file,
-            name,
-            salt,
-            buffer: Vec::with_capacity(BUFFER_BYTES * 2),
-            offset: SEGMENT_HEADER_BYTES as u64,
-        })
+        let mut buffer = Vec::with_capacity(BUFFER_BYTES * 2);
+        if let Some(dictionary) = dictionary {
+            // Where it stands is counted from the beginning of the file.
+            buffer.resize(SEGMENT_HEADER_BYTES, 0);
+            dictionary.write(salt, &mut buffer);
+            buffer.drain(..SEGMENT_HEADER_BYTES);
+        }
+        let dictionary_bytes = dictionary.map_or(0, Dictionary::frames_bytes);
+        Ok(Self { file, name, salt, buffer, offset: SEGMENT_HEADER_BYTES as u64, dictionary_bytes })
     }
 
     /// Where the next frame will stand.

@@ -86,6 +86,11 @@ impl Losses {
             Some(Seems::Entity(key)) => Subject::Entity(*key),
             Some(Seems::Blob(key)) => Subject::Blob(*key),
             Some(Seems::Record(key)) => Subject::Record(key.clone()),
+            Some(Seems::Dictionary) => {
+                self.notes
+                    .push(format!("{line}; texts that need it are listed themselves if there is no other"));
+                return;
+            }
             None => {
                 match kind {
                     Some(kind) if kind.ends_batch() => {

@@ -9,6 +9,7 @@ use super::source::Source;
 use super::{Outline, stored_entities};
 use crate::batch::{Batch, Expected, Operation};
 use crate::engine::disk::DiskEngine;
+use crate::engine::disk::dictionary::PlainTexts;
 use crate::engine::disk::format::{COMMIT_FRAME_BYTES, Frame, Kind, Location};
 use crate::engine::disk::scan::{Change, Damage, Depth, Placed, ScannedBatch, ScannedSegment, Seems, Window};
 use crate::engine::{Durability, Engine, RepairReport};
@@ -22,6 +23,8 @@ pub(super) struct Replay<'a> {
     outlines: &'a [Outline],
     /// Where entities stand whole that earlier frames stored as well, which are damaged.
     mended: HashMap<[u8; 32], Location>,
+    /// Of the file that is read.
+    texts: PlainTexts,
 }
 
 /// Something that stands at a place: what it is, or how it is damaged.
@@ -41,7 +44,8 @@ impl Event<'_> {
 
 impl<'a> Replay<'a> {
     pub(super) fn new(engine: &'a DiskEngine, losses: Losses, outlines: &'a [Outline]) -> Result<Self> {
-        let mut replay = Self { engine, losses, outlines, mended: HashMap::new() };
+        let mut replay =
+            Self { engine, losses, outlines, mended: HashMap::new(), texts: PlainTexts::default() };
         let wanted: HashMap<[u8; 32], usize> = outlines
             .iter()
             .enumerate()
@@ -63,6 +67,7 @@ impl<'a> Replay<'a> {
         let mut buffer = Vec::new();
         let mut window = source.window(&mut buffer);
         let tail = damaged_tail(source, &scanned)?;
+        self.texts = source.texts()?;
         let mut damage = Vec::new();
         for place in &scanned.damage {
             let kind = claimed_kind(&mut window, place).map_err(|error| source.failed(error))?;
@@ -165,7 +170,7 @@ impl<'a> Replay<'a> {
                     let frame = window.frame(placed.location.offset()).map_err(failed)?;
                     let done = frame
                         .map_err(str::to_owned)
-                        .and_then(|frame| add(&mut batch, &placed.change, &frame));
+                        .and_then(|frame| add(&mut batch, &placed.change, &frame, &mut self.texts));
                     match (done, Subject::of(&placed.change)) {
                         (Ok(()), Some(subject)) => self.losses.settle(&subject),
                         (Ok(()), None) => {}
@@ -184,10 +189,11 @@ impl<'a> Replay<'a> {
         let Some(outline) = outline else { return Ok(()) };
         let mut buffer = Vec::new();
         let mut window = outline.source.window(&mut buffer);
+        let mut texts = outline.source.texts()?;
         let frame = window.frame(location.offset()).map_err(|error| outline.source.failed(error))?;
         // What is wrong with it is told where it stands.
         if let Some(entity) =
-            frame.ok().filter(|frame| frame.key() == key).and_then(|frame| entity(&frame).ok())
+            frame.ok().filter(|frame| frame.key() == key).and_then(|frame| entity(&frame, &mut texts).ok())
         {
             batch.put_entity(entity);
         }
@@ -266,24 +272,29 @@ fn single(operation: &Operation) -> Batch {
 }
 
 /// The entity in a frame, if its text has its address.
-fn entity(frame: &Frame<'_>) -> std::result::Result<Entity, String> {
+fn entity(frame: &Frame<'_>, texts: &mut PlainTexts) -> std::result::Result<Entity, String> {
     let address = Address(frame.sha256());
     let parts = frame.entity_parts().ok_or("the entity's attachments are damaged")?;
-    if Address::of(parts.canonical) != address {
-        let id = EntityHead::read_canonical(parts.canonical)
+    let text = texts.text(parts.text)?;
+    if Address::of(text) != address {
+        let id = EntityHead::read_canonical(text)
             .map_or(String::new(), |(head, _)| format!(" (id {:?})", head.id));
         return Err(format!("the text of entity {address}{id} has another SHA-256"));
     }
-    let entity =
-        Entity::from_canonical(parts.canonical).map_err(|error| format!("entity {address}: {error}"))?;
+    let entity = Entity::from_canonical(text).map_err(|error| format!("entity {address}: {error}"))?;
     Ok(entity.with_attachments(parts.token, parts.blob))
 }
 
 /// Adds what a frame did to a batch.
-fn add(batch: &mut Batch, change: &Change, frame: &Frame<'_>) -> std::result::Result<(), String> {
+fn add(
+    batch: &mut Batch,
+    change: &Change,
+    frame: &Frame<'_>,
+    texts: &mut PlainTexts,
+) -> std::result::Result<(), String> {
     match change {
         Change::Entity { .. } => {
-            batch.put_entity(entity(frame)?);
+            batch.put_entity(entity(frame, texts)?);
         }
         Change::Blob(id) => batch.push_blob(*id, frame.blob_form(), frame.payload().to_vec()),
         Change::Record(key) => batch.put_record(key.clone(), frame.payload().to_vec(), Expected::Any),

@@ -6,6 +6,7 @@ use std::io;
 use std::path::Path;
 
 use crate::engine::RepairReport;
+use crate::engine::disk::dictionary::PlainTexts;
 use crate::engine::disk::format::{
     ALIGNMENT, SEGMENT_HEADER_BYTES, Salt, SegmentHeader, SegmentId, StoreHeader,
 };
@@ -45,6 +46,11 @@ impl Source {
 
     pub(super) fn window<'a>(&'a self, buffer: &'a mut Vec<u8>) -> Window<'a> {
         Window::new(&self.file, self.bytes, self.salt, buffer)
+    }
+
+    /// What makes the texts of the file plain.
+    pub(super) fn texts(&self) -> Result<PlainTexts> {
+        PlainTexts::of(&self.file, self.bytes, self.salt).map_err(|error| self.failed(error))
     }
 
     /// The salt that the frames themselves show, for when no header is left that says which store they are of.
