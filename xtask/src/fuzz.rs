@@ -89,7 +89,7 @@ fn targets() -> Result<Vec<String>> {
     Ok(targets)
 }
 
-/// The corpus is written by a program, the same one every time.
+/// The corpus is written by a program, from real stores and texts.
 fn write_seeds() -> Result<()> {
     let mut command =
         cargo(["run", "--quiet", "--release", "--manifest-path", MANIFEST, "--example", "seeds"]);

@@ -39,13 +39,15 @@ pub(crate) enum MemoryUse {
     Cache,
     /// Dictionaries of compressed texts, and what compresses and reads texts with them.
     Compression,
+    /// Idle buffers that will be used again.
+    Buffers,
     /// Sealing, compaction, backup and checks.
     Maintenance,
 }
 
 impl MemoryUse {
     /// Every use, in the order in which figures list them.
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Index,
         Self::Filters,
         Self::Columns,
@@ -53,6 +55,7 @@ impl MemoryUse {
         Self::Writes,
         Self::Cache,
         Self::Compression,
+        Self::Buffers,
         Self::Maintenance,
     ];
 
@@ -67,6 +70,7 @@ impl MemoryUse {
             Self::Writes => "writes",
             Self::Cache => "cache",
             Self::Compression => "compression",
+            Self::Buffers => "buffers",
             Self::Maintenance => "maintenance",
         }
     }

@@ -69,6 +69,12 @@ pub struct Options {
     /// makes them smaller. It is about what is written from the second file of the log on; whatever is stored
     /// can be read either way. Writing and reading take longer, what is stored takes less space.
     pub compression: bool,
+    /// Most bytes of large buffers that are kept to be used again, for batches on their way into the log and for
+    /// reading files of the log from end to end; 0 for none.
+    pub buffer_pool_bytes_max: u64,
+    /// Read index, filters and columns when the store is opened, as far as the memory has room for them, instead
+    /// of when they are first asked for. Opening then takes the time for all of that.
+    pub preload: bool,
     /// When segments are compacted, the newest revisions, so many, keep the trace of every change: they can
     /// be watched and their hash chain proved. Of older ones only what is there is kept.
     pub history_revisions: u64,
@@ -88,6 +94,8 @@ impl Default for Options {
             memory_bytes_max: None,
             cache_bytes_max: None,
             compression: false,
+            buffer_pool_bytes_max: 8 << 20,
+            preload: false,
             history_revisions: 1_000_000,
             maintenance: true,
             scrub_bytes_per_second: 0,

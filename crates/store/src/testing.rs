@@ -141,6 +141,12 @@ suite! {
         a_removed_blob_is_absent_and_can_be_put_again,
         entities_and_blobs_live_in_separate_key_spaces,
         a_file_comes_back_as_it_was_put,
+        a_whole_blob_takes_the_place_of_a_chunk_and_no_other_way_round,
+        what_removed_entities_named_is_freed_and_what_no_entity_named_stays,
+        blobs_that_no_entity_ever_named_are_freed_on_demand,
+        chunks_live_as_long_as_a_manifest_names_them,
+        a_file_stays_as_long_as_somebody_holds_it,
+        a_dry_run_frees_nothing_and_counts_what_would_go,
     }
     records {
         a_record_comes_back_with_the_revision_that_set_it,

@@ -1,4 +1,4 @@
-//! Writes the corpus: `seeds DIRECTORY`. The same one every time, from real stores and texts.
+//! Writes the corpus: `seeds DIRECTORY`. The same every time, but for the ids of real stores and for times.
 
 use std::fs;
 use std::io;

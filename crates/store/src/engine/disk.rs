@@ -6,6 +6,7 @@
 
 mod active;
 pub(crate) mod backup;
+mod buffers;
 mod cache;
 mod changes;
 mod check;
@@ -50,6 +51,7 @@ use arc_swap::ArcSwapOption;
 use parking_lot::Mutex;
 use statlas_core::{Address, AddressPrefix, BlobId, Coordinates};
 
+use self::buffers::Buffers;
 use self::cache::EntityCache;
 use self::dictionary::Dictionary;
 use self::files::segment_ids;
@@ -109,6 +111,7 @@ pub(crate) struct DiskEngine {
     compresses: bool,
     /// What the texts of the segment that is being written are compressed with.
     encoder: ArcSwapOption<Encoder>,
+    buffers: Arc<Buffers>,
     index_memory: Mutex<Reservation>,
     filter_memory: Mutex<Reservation>,
     column_memory: Mutex<Reservation>,
@@ -213,6 +216,7 @@ impl DiskEngine {
             column_memory: held(MemoryUse::Columns),
             record_memory: held(MemoryUse::Records),
             cache: EntityCache::new(&budget, options.cache_bytes_max),
+            buffers: Buffers::new(&budget, options.buffer_pool_bytes_max),
             budget,
             compresses,
             encoder: ArcSwapOption::new(encoder),
@@ -246,6 +250,9 @@ impl DiskEngine {
         }
         engine.cache.adapt(&engine.budget, is_scarce);
         drop(view);
+        if options.preload {
+            engine.preload()?;
+        }
         Ok(engine)
     }
 

@@ -75,6 +75,14 @@ pub(crate) struct Chunk {
     pub(super) end: u64,
 }
 
+/// The manifest of a file of some chunks.
+#[cfg(feature = "testing")]
+pub(crate) fn manifest_of(chunks: &[Vec<u8>]) -> Vec<u8> {
+    let mut manifest = ManifestWriter::new();
+    chunks.iter().for_each(|chunk| manifest.push(BlobId::of(chunk), chunk.len()));
+    manifest.into_bytes()
+}
+
 /// The chunks that a manifest names; `file` is its name, for messages.
 pub(crate) fn chunk_ids(file: &BlobId, bytes: &[u8]) -> Result<impl Iterator<Item = BlobId>> {
     Ok(parse(file, bytes)?.into_iter().map(|chunk| chunk.id))

@@ -15,6 +15,7 @@ use crate::engine::{
     CheckReport, Commit, Durability, Engine, Neighbour, Page, ProgressFn, Record, Stats, StoredBlob,
     StoredEntity,
 };
+use crate::engine::{FreeOptions, FreeReport, Pins};
 use crate::error::Result;
 use crate::query::{Filter, Interval, OrderBy, Query};
 use crate::store::Store;
@@ -52,6 +53,12 @@ enum Fault {
     MakesChangesUp,
     NeverWaits,
     NeverCloses,
+    TakesChunksForBlobs,
+    FreesNothing,
+    FreesWhatWasNeverNamed,
+    KeepsChunks,
+    ForgetsPins,
+    FreesInDryRuns,
 }
 
 struct Broken {
@@ -164,6 +171,11 @@ impl Broken {
                     );
                 }
                 Operation::RemoveRecord { key, expected } => changed.remove_record(self.key(&key)?, expected),
+                Operation::PutBlob { id, form: BlobForm::Chunk, bytes }
+                    if self.has(Fault::TakesChunksForBlobs) =>
+                {
+                    changed.push_blob(id, BlobForm::Whole, bytes);
+                }
                 Operation::PutBlob { bytes, .. }
                     if self.has(Fault::IgnoresLimitsOfBatches) && bytes.len() > 8 << 20 => {}
                 other => push(&mut changed, other),
@@ -315,6 +327,22 @@ impl Engine for Broken {
         }
     }
 
+    fn pins(&self) -> Option<&Arc<Pins>> {
+        self.inner.pins().filter(|_| !self.has(Fault::ForgetsPins))
+    }
+
+    fn free_blobs(&self, options: &FreeOptions, progress: ProgressFn<'_>) -> Result<FreeReport> {
+        let mut options = *options;
+        match self.fault {
+            Fault::FreesNothing => options.dry_run = true,
+            Fault::FreesInDryRuns => options.dry_run = false,
+            Fault::FreesWhatWasNeverNamed => options.unnamed = true,
+            Fault::KeepsChunks => return Ok(FreeReport { is_complete: true, ..FreeReport::default() }),
+            _ => {}
+        }
+        self.inner.free_blobs(&options, progress)
+    }
+
     fn check(&self, progress: ProgressFn<'_>) -> Result<CheckReport> {
         let mut report = self.inner.check(progress)?;
         if self.has(Fault::ReportsDamage) {
@@ -329,7 +357,7 @@ impl Engine for Broken {
 }
 
 /// For each check a fault that it must notice.
-const NOTICED: [(&str, Fault); 67] = [
+const NOTICED: [(&str, Fault); 73] = [
     ("an_entity_comes_back_as_it_was_put", Fault::LosesAttachments),
     ("an_absent_entity_is_none", Fault::LooksAtEightBytesOfAnAddress),
     ("what_is_attached_to_an_entity_comes_back", Fault::LosesAttachments),
@@ -354,6 +382,12 @@ const NOTICED: [(&str, Fault); 67] = [
     ("a_removed_blob_is_absent_and_can_be_put_again", Fault::IgnoresRemovals),
     ("entities_and_blobs_live_in_separate_key_spaces", Fault::TakesBlobsForEntities),
     ("a_file_comes_back_as_it_was_put", Fault::CutsLargeContents),
+    ("a_whole_blob_takes_the_place_of_a_chunk_and_no_other_way_round", Fault::TakesChunksForBlobs),
+    ("what_removed_entities_named_is_freed_and_what_no_entity_named_stays", Fault::FreesWhatWasNeverNamed),
+    ("blobs_that_no_entity_ever_named_are_freed_on_demand", Fault::FreesNothing),
+    ("chunks_live_as_long_as_a_manifest_names_them", Fault::KeepsChunks),
+    ("a_file_stays_as_long_as_somebody_holds_it", Fault::ForgetsPins),
+    ("a_dry_run_frees_nothing_and_counts_what_would_go", Fault::FreesInDryRuns),
     ("a_record_comes_back_with_the_revision_that_set_it", Fault::CountsEveryBatchAsRevision),
     ("a_record_that_is_removed_is_absent", Fault::IgnoresRemovals),
     ("a_record_changes_only_if_it_is_as_expected", Fault::IgnoresExpectations),

@@ -12,6 +12,7 @@ use statlas_core::{
 };
 
 use crate::batch::{Batch, BlobForm, EntityChange, Expected, Operation, RecordKey};
+use crate::engine::freeing::REMOVALS_TOGETHER;
 use crate::engine::{Commit, Neighbour, Record, StoredBlob, StoredEntity};
 use crate::error::ErrorKind;
 use crate::query::{Filter, OrderBy, Query};
@@ -22,6 +23,8 @@ pub struct Model {
     /// In the order of their commits.
     rows: Vec<Row>,
     blobs: BTreeMap<BlobId, StoredBlob>,
+    /// The blobs that removed entities named.
+    named_once: BTreeSet<BlobId>,
     records: BTreeMap<RecordKey, Record>,
     revision: u64,
 }
@@ -62,12 +65,46 @@ impl Model {
         Ok(commit)
     }
 
+    /// The batches with which an engine that knows every removed entity frees blobs. Nothing is pinned.
+    #[must_use]
+    pub fn batches_that_free(&self, unnamed: bool) -> Vec<Batch> {
+        let is_named = |id: &BlobId| self.rows.iter().any(|row| row.entity.blob.as_ref() == Some(id));
+        let was_named = |id: &BlobId| unnamed || self.named_once.contains(id);
+        let is_chunk_of = |id: &BlobId, file: &BlobId, blob: &StoredBlob| {
+            let chunks = (blob.form == BlobForm::Manifest).then(|| {
+                crate::files::chunk_ids(file, &blob.bytes).expect("the model holds what files wrote")
+            });
+            chunks.is_some_and(|mut chunks| chunks.any(|chunk| chunk == *id))
+        };
+        let is_chunk = |id: &BlobId, without: &[BlobId]| {
+            let mut blobs = self.blobs.iter().filter(|(file, _)| !without.contains(file));
+            blobs.any(|(file, blob)| is_chunk_of(id, file, blob))
+        };
+        let of_form = |is_right: fn(BlobForm) -> bool| {
+            self.blobs.iter().filter(move |(_, blob)| is_right(blob.form)).map(|(id, _)| *id)
+        };
+        let files: Vec<BlobId> = of_form(|form| form != BlobForm::Chunk)
+            .filter(|id| !is_named(id) && was_named(id) && !is_chunk(id, &[]))
+            .collect();
+        let chunks: Vec<BlobId> =
+            of_form(|form| form == BlobForm::Chunk).filter(|id| !is_chunk(id, &files)).collect();
+        let together = |ids: &[BlobId]| {
+            let mut batch = Batch::new();
+            ids.iter().for_each(|id| batch.remove_blob(*id));
+            batch
+        };
+        let (files, chunks) = (files.chunks(REMOVALS_TOGETHER), chunks.chunks(REMOVALS_TOGETHER));
+        files.chain(chunks).map(together).collect()
+    }
+
     /// Whether the operation changes anything.
     fn apply(&mut self, operation: &Operation, commit: &mut Commit) -> Result<bool, ErrorKind> {
         let changed = match operation {
             Operation::PutEntity(change) => return self.put_entity(change, commit),
             Operation::RemoveEntity(address) => {
                 let before = self.rows.len();
+                let removed = self.rows.iter().filter(|row| row.entity.address == *address);
+                self.named_once.extend(removed.filter_map(|row| row.entity.blob));
                 self.rows.retain(|row| row.entity.address != *address);
                 self.rows.len() < before
             }

@@ -11,8 +11,9 @@ use statlas_core::{Address, AddressPrefix, BlobId, Entity};
 use super::sample::{adjacency, neighbours, query, token, varied};
 use super::twin::{Twin, same, same_entities};
 use super::{Failure, Place, Random};
-use crate::batch::{Batch, Expected, RecordKey};
-use crate::engine::{CompactOptions, Durability, StoredEntity};
+use crate::batch::{Batch, BlobForm, Expected, RecordKey};
+use crate::engine::{CompactOptions, Durability, FreeOptions, StoredEntity};
+use crate::files::manifest_of;
 
 /// How much the model test does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +26,8 @@ pub struct ModelOptions {
     pub seed: u64,
     /// Whether the store keeps its contents, so that it can be opened again between steps.
     pub reopens: bool,
+    /// Whether the store may forget what removed entities named, so that it frees fewer of those blobs.
+    pub forgets: bool,
 }
 
 impl ModelOptions {
@@ -45,6 +48,7 @@ impl ModelOptions {
             steps: number("STATLAS_STEPS").map_or(400, |steps| usize::try_from(steps).unwrap_or(usize::MAX)),
             seed: number("STATLAS_SEED").unwrap_or_else(|| RandomState::new().hash_one(())),
             reopens: false,
+            forgets: false,
         }
     }
 }
@@ -66,7 +70,7 @@ pub fn model_test(place: &dyn Fn() -> Place, options: &ModelOptions) {
     let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &seed));
     let steps = vec(step(), 1..=options.steps);
     let result = runner.run(&steps, |steps| {
-        run(&place(), &steps, options.reopens).map_err(|failure| TestCaseError::fail(failure.to_string()))
+        run(&place(), &steps, options).map_err(|failure| TestCaseError::fail(failure.to_string()))
     });
     if let Err(error) = result {
         let ModelOptions { runs, steps, seed, .. } = options;
@@ -91,6 +95,10 @@ enum Step {
         scarce: bool,
     },
     Maintain,
+    Free {
+        unnamed: bool,
+        dry_run: bool,
+    },
 }
 
 #[derive(Debug, Clone)]
@@ -107,6 +115,8 @@ enum Change {
     },
     RemoveKnown(usize),
     PutBlob(usize),
+    PutChunk(usize),
+    PutManifest(usize),
     RemoveBlob(usize),
     PutRecord {
         key: usize,
@@ -171,6 +181,8 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (0..60_u8).prop_map(|percent| Step::Compact { percent }),
         2 => any::<bool>().prop_map(|scarce| Step::Memory { scarce }),
         2 => Just(Step::Maintain),
+        2 => (proptest::bool::weighted(0.3), proptest::bool::weighted(0.2))
+            .prop_map(|(unnamed, dry_run)| Step::Free { unnamed, dry_run }),
     ]
 }
 
@@ -192,6 +204,8 @@ fn change() -> impl Strategy<Value = Change> {
             .prop_map(|(known, token)| Change::PutKnown { known, token }),
         3 => number().prop_map(Change::RemoveKnown),
         2 => number().prop_map(Change::PutBlob),
+        1 => number().prop_map(Change::PutChunk),
+        1 => number().prop_map(Change::PutManifest),
         1 => number().prop_map(Change::RemoveBlob),
         4 => (number(), any::<u8>(), wish()).prop_map(|(key, value, wish)| Change::PutRecord { key, value, wish }),
         2 => (number(), wish()).prop_map(|(key, wish)| Change::RemoveRecord { key, wish }),
@@ -215,15 +229,15 @@ fn question() -> impl Strategy<Value = Question> {
     ]
 }
 
-fn run(place: &Place, steps: &[Step], reopens: bool) -> Result<(), Failure> {
+fn run(place: &Place, steps: &[Step], options: &ModelOptions) -> Result<(), Failure> {
     let mut state = Run { twin: Twin::new(place()), known: BTreeMap::new() };
     for (number, step) in steps.iter().enumerate() {
         state = state
-            .step(place, step, reopens)
+            .step(place, step, options)
             .map_err(|failure| format!("step {number}, {step:?}: {failure}"))?;
     }
     state.twin.compare_all()?;
-    if reopens {
+    if options.reopens {
         state.twin = state.twin.reopen(&**place, true)?;
         state.twin.compare_all()?;
     }
@@ -238,7 +252,7 @@ struct Run {
 }
 
 impl Run {
-    fn step(mut self, place: &Place, step: &Step, reopens: bool) -> Result<Self, Failure> {
+    fn step(mut self, place: &Place, step: &Step, options: &ModelOptions) -> Result<Self, Failure> {
         match step {
             Step::Commit(changes, durability) => {
                 let mut batch = Batch::new();
@@ -246,7 +260,7 @@ impl Run {
                 self.twin.commit(&batch, *durability)?;
             }
             Step::Ask(question) => self.ask(question)?,
-            Step::Reopen { close } if reopens => {
+            Step::Reopen { close } if options.reopens => {
                 self.twin = self.twin.reopen(&**place, *close)?;
                 self.twin.compare_all()?;
             }
@@ -261,6 +275,12 @@ impl Run {
                 self.twin.engine().set_memory_bytes_max(if *scarce { 0 } else { 1 << 30 })?;
             }
             Step::Maintain => while self.twin.engine().maintain()? {},
+            Step::Free { unnamed, dry_run } => {
+                let unnamed = *unnamed || options.forgets;
+                let options = FreeOptions { unnamed, dry_run: *dry_run, bytes_per_second: 0 };
+                self.twin.free_blobs(&options)?;
+                self.twin.compare_all()?;
+            }
         }
         Ok(self)
     }
@@ -289,6 +309,14 @@ impl Run {
             }
             Change::PutBlob(number) => {
                 batch.put_blob(blob(*number));
+            }
+            Change::PutChunk(number) => {
+                let bytes = blob(*number);
+                batch.push_blob(BlobId::of(&bytes), BlobForm::Chunk, bytes);
+            }
+            Change::PutManifest(number) => {
+                let (id, manifest) = manifest(*number);
+                batch.push_blob(id, BlobForm::Manifest, manifest);
             }
             Change::RemoveBlob(number) => batch.remove_blob(BlobId::of(&blob(*number))),
             Change::PutRecord { key, value, wish } => {
@@ -319,7 +347,14 @@ impl Run {
             }
             _ => neighbours(&mut random),
         };
-        varied(&mut random, id, adjacency)
+        let entity = varied(&mut random, id, adjacency);
+        if random.chance(30) {
+            let number = random.below(8);
+            let file = if random.chance(50) { BlobId::of(&blob(number)) } else { manifest(number).0 };
+            let token = entity.token().copied();
+            return entity.with_attachments(token, Some(file));
+        }
+        entity
     }
 
     fn expected(&self, key: &RecordKey, wish: Wish) -> Expected {
@@ -390,6 +425,12 @@ impl Run {
 fn blob(number: usize) -> Vec<u8> {
     let number = number % 8;
     Random::new(number as u64).bytes(if number == 2 { 7000 } else { number })
+}
+
+/// A file of two of those blobs: its id and its manifest.
+fn manifest(number: usize) -> (BlobId, Vec<u8>) {
+    let chunks = [blob(number % 7 + 1), blob(number % 5 + 3)];
+    (BlobId::of(&chunks.concat()), manifest_of(&chunks))
 }
 
 fn record_key(number: usize) -> RecordKey {

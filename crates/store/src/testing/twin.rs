@@ -7,7 +7,7 @@ use statlas_core::{Address, Coordinates};
 use super::Failure;
 use super::model::Model;
 use crate::batch::Batch;
-use crate::engine::{Commit, Durability, Engine, Neighbour, StoredEntity};
+use crate::engine::{Commit, Durability, Engine, FreeOptions, FreeReport, Neighbour, StoredEntity};
 use crate::limits::ROWS_MAX;
 use crate::query::{Filter, Query};
 use crate::store::Store;
@@ -84,6 +84,23 @@ impl Twin {
     /// If they do not.
     pub fn commit_accepted(&mut self, batch: &Batch) -> Outcome<Commit> {
         self.commit(batch, Durability::Synced)?.ok_or_else(|| "the batch was refused".into())
+    }
+
+    /// Frees blobs in both; of both the same must be gone.
+    ///
+    /// # Errors
+    ///
+    /// If they disagree.
+    pub fn free_blobs(&mut self, options: &FreeOptions) -> Outcome<FreeReport> {
+        let batches = self.model.batches_that_free(options.unnamed);
+        let report = self.engine().free_blobs(options, &mut |_, _| {})?;
+        let removed: usize = batches.iter().map(Batch::len).sum();
+        same("blobs freed", &report.blobs(), &(removed as u64))?;
+        for batch in batches.iter().filter(|_| !options.dry_run) {
+            self.model.commit(batch).map_err(|refused| format!("the model refuses: {refused:?}"))?;
+        }
+        same("whether the freeing is complete", &report.is_complete, &true)?;
+        Ok(report)
     }
 
     /// Compares the whole answer to a query, page by page, and the number of rows.

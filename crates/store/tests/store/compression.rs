@@ -142,7 +142,10 @@ fn one_damaged_copy_of_a_dictionary_is_reported_and_loses_nothing() {
             }
             assert_eq!(store.get(&version("absent", 1).address()).expect("nothing else is damaged"), None);
             let found = store.engine().check(&mut |_, _| {}).expect("it can be checked").damage;
-            assert!(found.iter().any(|line| line.contains("copies of the segment's dictionary")), "{found:?}");
+            assert!(
+                found.iter().any(|line| line.contains("copies of the segment's dictionary")),
+                "{found:?}"
+            );
             assert_eq!(found.len(), 1, "{found:?}");
             store.close().expect("it closes");
         }

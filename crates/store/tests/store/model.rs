@@ -24,7 +24,8 @@ fn the_disk_engine_agrees_with_the_model_while_it_rolls_segments() {
 
 #[test]
 fn the_disk_engine_agrees_with_the_model_while_it_forgets_history() {
-    model_test(&disk_without_history, &ModelOptions { reopens: true, ..ModelOptions::from_environment() });
+    let options = ModelOptions { reopens: true, forgets: true, ..ModelOptions::from_environment() };
+    model_test(&disk_without_history, &options);
 }
 
 #[test]

@@ -129,6 +129,23 @@ fn damage_is_listed_counted_and_known_from_the_next_opening_on() {
 }
 
 #[test]
+fn a_damaged_sidecar_is_found_and_made_again_by_the_next_opening() {
+    let folder = folder();
+    let path = folder.path().join("store");
+    fill(&open(&path), 0..40);
+    let sidecar = segment(&path, 2).with_extension("idx");
+    let whole = fs::read(&sidecar).expect("it is there");
+    flip(&sidecar, whole.len() / 2);
+    let store = open(&path);
+    let found = scrub(&store, &WHOLE).damage;
+    assert!(!found.is_empty() && found.iter().all(|line| line.contains(".idx")), "{found:?}");
+    drop(store);
+    let store = open(&path);
+    assert_eq!(fs::read(&sidecar).expect("it is there again"), whole);
+    assert_eq!(scrub(&store, &WHOLE).damage, Vec::<String>::new());
+}
+
+#[test]
 fn a_state_that_is_damaged_or_missing_means_starting_over() {
     let folder = folder();
     let path = folder.path().join("store");

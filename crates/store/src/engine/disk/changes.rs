@@ -11,7 +11,7 @@ use statlas_core::{Address, BlobId};
 use super::DiskEngine;
 use super::format::{CommitPayload, Frame, Kind, Location, SEGMENT_HEADER_BYTES, SegmentId};
 use super::log::{LogFile, corrupt};
-use super::scan::Window;
+use super::scan::{WINDOW_BYTES, Window};
 use super::sidecar::Mark;
 use crate::change::{Change, ChangeKind, Changes, check_after};
 use crate::error::{Error, Result};
@@ -30,6 +30,7 @@ impl DiskEngine {
         let forgotten = view.segments.iter().map(|segment| segment.log.forgotten).max();
         check_after(after, newest, forgotten.unwrap_or(0))?;
         let mut reading = Reading::new(after, newest, limit);
+        let mut buffer = self.buffers.take(WINDOW_BYTES);
         for segment in &view.segments {
             let log = &*segment.log;
             match &segment.sealed {
@@ -37,12 +38,12 @@ impl DiskEngine {
                 // A sidecar whose marks can't be read is no reason to give up: they save time and no more.
                 Some(sealed) => {
                     let start = start_of(&sealed.sidecar.marks().unwrap_or_default(), after);
-                    reading.file(log, start, log.written())?;
+                    reading.file(log, start, log.written(), &mut buffer)?;
                 }
                 None if log.id == published.segment() => {
                     let start = if log.id == active { active_start } else { SEGMENT_HEADER_BYTES as u64 };
                     let (tail_start, tail) = self.unwritten(log, published.offset());
-                    reading.file(log, start, tail_start)?;
+                    reading.file(log, start, tail_start, &mut buffer)?;
                     reading.bytes(log, tail_start, &tail)?;
                 }
                 // It was begun since, and nothing in it is of the revisions that are read.
@@ -113,11 +114,10 @@ impl Reading {
     }
 
     /// Reads a file, or the part of it between two places at which batches begin.
-    fn file(&mut self, log: &LogFile, start: u64, end: u64) -> Result<()> {
+    fn file(&mut self, log: &LogFile, start: u64, end: u64, buffer: &mut Vec<u8>) -> Result<()> {
         let failed = |error| Error::io(format!("reading {} failed", log.id.file_name()), error);
         self.frames.clear();
-        let mut buffer = Vec::new();
-        let mut window = Window::new(&*log.file, end, log.salt, &mut buffer);
+        let mut window = Window::new(&*log.file, end, log.salt, buffer);
         let mut at = start;
         while at < end && !self.is_done {
             let place = Location::new(log.id, at);

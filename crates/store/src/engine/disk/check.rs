@@ -12,6 +12,7 @@ use std::sync::atomic::Ordering;
 
 use statlas_core::{Address, BlobId};
 
+use super::files::missing_segments;
 use super::format::{
     CommitPayload, Kind, Location, SEGMENT_HEADER_BYTES, SegmentHeader, SegmentId, StoreHeader,
 };
@@ -145,8 +146,8 @@ impl<'a> Check<'a> {
 impl Check<'_> {
     /// Notes which files are missing before those that a segment stands for.
     fn number(&mut self, first: u32, last: u32) {
-        for missing in self.next_number..first {
-            self.report.damage.push(format!("segment {missing} is missing"));
+        if let Some(missing) = missing_segments(self.next_number..first) {
+            self.report.damage.push(missing);
             self.chain = None;
         }
         self.next_number = last + 1;

@@ -86,7 +86,7 @@ impl DiskEngine {
         let _one_at_a_time = self.compacting.lock();
         self.check_usable()?;
         let view = self.log.view.load_full();
-        let Some(run) = self.choose_run(&view, garbage_part, newest) else { return Ok(None) };
+        let Some(run) = self.choose_run(&view, garbage_part, newest)? else { return Ok(None) };
         self.seal_effects(&view.segments[run.start..run.end])?;
         let view = self.log.view.load_full();
         let inputs = &view.segments[run.start..run.end];

@@ -57,7 +57,8 @@ impl DiskEngine {
             reservation.resize(indexes.bytes());
             has_room
         };
-        if has_room(&self.log.view.load()) || (self.cache.let_go() && has_room(&self.log.view.load())) {
+        if has_room(&self.log.view.load())
+            || ((self.buffers.let_go() | self.cache.let_go()) && has_room(&self.log.view.load())) {
             return Ok(());
         }
         self.cover_less()?;
@@ -86,7 +87,7 @@ impl DiskEngine {
 
     /// Lets go of memory that only makes things faster; whether there was any.
     fn let_go(&self) -> Result<bool> {
-        if self.cache.let_go() {
+        if self.buffers.let_go() || self.cache.let_go() {
             return Ok(true);
         }
         let _writer = self.writer.lock();
@@ -175,6 +176,21 @@ impl DiskEngine {
         self.log.view.store(Arc::new(next));
         self.cache.adapt(&self.budget, plan.from > 0);
         Ok(true)
+    }
+
+    /// Reads index, filters and columns now instead of when somebody asks for them, as far as there is room.
+    pub(super) fn preload(&self) -> Result<()> {
+        while self.cover_more()? {}
+        let view = self.log.view.load_full();
+        self.load_filters(&view);
+        for sealed in view.segments.iter().filter_map(|segment| segment.sealed.as_ref()) {
+            match sealed.sidecar.preload() {
+                // What is damaged is told to whoever asks for it.
+                Err(error) if error.kind() != ErrorKind::Corrupt => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     /// How far back the indexes could reach, if that is further than now.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
+use super::buffers::{Buffer, Buffers};
 use super::format::{
     COMMIT_FRAME_BYTES, FLAG_BLOB, FLAG_CHUNK, FLAG_COMPRESSED, FLAG_MANIFEST, FLAG_TOKEN, Frame, Kind,
     Label, Mark, TEXT_LENGTH_BYTES, write_frame,
@@ -16,7 +17,7 @@ use crate::overlay::Plan;
 /// A batch and its frames.
 pub(super) struct EncodedBatch {
     pub(super) batch: Batch,
-    bytes: Vec<u8>,
+    bytes: Buffer,
     /// Where the frame of each operation stands in `bytes`.
     frames: Vec<Range<usize>>,
     /// Of the batch if every operation changes something, as is usual.
@@ -35,9 +36,9 @@ pub(super) struct Sums {
 
 impl EncodedBatch {
     /// The frames of a batch; with an encoder, texts that get smaller by it are compressed.
-    pub(super) fn new(batch: Batch, encoder: Option<Arc<Encoder>>, texts: &Texts) -> Self {
+    pub(super) fn new(batch: Batch, encoder: Option<Arc<Encoder>>, texts: &Texts, buffers: &Arc<Buffers>) -> Self {
         let mut compressing = encoder.as_deref().zip(texts.compressor());
-        let mut bytes = Vec::with_capacity(batch.bytes() + batch.len() * 64);
+        let mut bytes = buffers.take(batch.bytes() + batch.len() * 64);
         let mut frames = Vec::with_capacity(batch.len());
         for (ordinal, operation) in batch.operations().iter().enumerate() {
             let start = bytes.len();

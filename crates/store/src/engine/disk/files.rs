@@ -1,5 +1,6 @@
 //! Which files make up the log.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::format::{COMMIT_FRAME_BYTES, Frame, Kind, SEGMENT_HEADER_BYTES, Salt, SegmentHeader, SegmentId};
@@ -20,6 +21,15 @@ pub(super) struct FoundFile {
     pub(super) is_last: bool,
     /// Whether it belongs to another store or another place of this one.
     pub(super) is_foreign: bool,
+}
+
+/// Which files that writers made are missing, in words; `None` if the range is empty.
+pub(super) fn missing_segments(missing: Range<u32>) -> Option<String> {
+    match missing.len() {
+        0 => None,
+        1 => Some(format!("segment {} is missing", missing.start)),
+        _ => Some(format!("segments {} to {} are missing", missing.start, missing.end - 1)),
+    }
 }
 
 /// The ids of the segments in a store, by name.

@@ -203,10 +203,14 @@ impl SegmentHeader {
         if u32_at(bytes, 92) != crc32c::crc32c(&bytes[..92]) || !bytes.starts_with(SEGMENT_MAGIC) {
             return Err("the header's checksum is wrong");
         }
+        let (id, first, last) = (SegmentId(u32_at(bytes, 12)), u32_at(bytes, 72), u32_at(bytes, 76));
+        if !id.may_stand_for(first, last) {
+            return Err("the header names segments that it can't stand for");
+        }
         Ok(Self {
-            id: SegmentId(u32_at(bytes, 12)),
-            first: u32_at(bytes, 72),
-            last: u32_at(bytes, 76),
+            id,
+            first,
+            last,
             forgotten: u64_at(bytes, 80),
             dictionary_bytes: u32_at(bytes, 88),
             store_id: array(bytes, 16),

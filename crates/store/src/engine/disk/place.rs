@@ -24,6 +24,12 @@ impl SegmentId {
         Self(number)
     }
 
+    /// Whether a file with this id can stand for those that writers made and numbered so, the last included.
+    pub(super) fn may_stand_for(self, first: u32, last: u32) -> bool {
+        let is_itself = first == last && self.0 == WRITTEN_FIRST | first;
+        first <= last && last < WRITTEN_FIRST && (self.is_compacted() || is_itself)
+    }
+
     pub(super) fn is_compacted(self) -> bool {
         self.0 < WRITTEN_FIRST
     }

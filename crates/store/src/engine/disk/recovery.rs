@@ -12,7 +12,7 @@ use statlas_core::{Address, BlobId};
 
 use super::active::Active;
 use super::derive::{derive_removed, derive_superseded};
-use super::files::{FoundFile, find_files};
+use super::files::{FoundFile, find_files, missing_segments};
 use super::format::{Kind, Location, SEGMENT_HEADER_BYTES, SegmentHeader, SegmentId};
 use super::indexes::Indexes;
 use super::log::{Log, LogFile};
@@ -159,10 +159,9 @@ impl<'a> Recovery<'a> {
 
     /// Notes which files are missing before one.
     fn number(&mut self, log: &LogFile) {
-        for missing in self.next_number..log.first {
-            self.damage.push(format!("segment {missing} is missing"));
-            self.is_lossy = true;
-        }
+        let missing = missing_segments(self.next_number..log.first);
+        self.is_lossy |= missing.is_some();
+        self.damage.extend(missing);
         self.next_number = log.last + 1;
         self.continued = false;
         self.closed_at = None;

@@ -19,6 +19,7 @@ use self::losses::Losses;
 use self::replay::Replay;
 use self::source::{Source, find_sources};
 use super::DiskEngine;
+use super::files::missing_segments;
 use super::format::{Kind, Location};
 use super::scan::{Change, Depth, ScannedSegment};
 use crate::engine::{Engine, ProgressFn, RepairReport};
@@ -140,22 +141,14 @@ fn report_missing(outlines: &[Outline], losses: &mut Losses, report: &mut Repair
         let gap = first.filter(|first| *first > reached + 1 && !outline.is_reduced);
         let revisions = gap.map(|first| format!("revisions {} to {}", reached + 1, first - 1));
         let range = source.range();
-        let missing: Vec<u32> = match range {
-            Some((first, _)) if is_known => (next_number..first).collect(),
-            _ => Vec::new(),
-        };
-        match (missing.as_slice(), revisions) {
-            ([], None) => {}
-            ([], Some(revisions)) => {
+        let missing = range.filter(|_| is_known).and_then(|(first, _)| missing_segments(next_number..first));
+        match (missing, revisions) {
+            (None, None) => {}
+            (None, Some(revisions)) => {
                 losses
                     .lose(format!("before {}: {revisions} are missing, at least in part{AFTER}", source.id));
             }
-            (missing, revisions) => {
-                let what = match missing {
-                    [one] => format!("segment {one} is missing"),
-                    [first, .., last] => format!("segments {first} to {last} are missing"),
-                    [] => String::new(),
-                };
+            (Some(what), revisions) => {
                 let with = revisions.map_or(String::new(), |revisions| format!(", with {revisions}"));
                 losses.lose(format!("{what}{with}{AFTER}"));
             }

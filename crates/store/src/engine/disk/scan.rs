@@ -120,7 +120,7 @@ pub(super) enum Depth {
 }
 
 /// Bytes that are read at once; a larger frame is read as a whole.
-const WINDOW_BYTES: usize = 4 << 20;
+pub(super) const WINDOW_BYTES: usize = 4 << 20;
 /// What a device writes as a whole or not at all.
 const SECTOR_BYTES: u64 = 512;
 

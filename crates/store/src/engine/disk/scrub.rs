@@ -159,11 +159,22 @@ impl Piece<'_> {
             self.read(next - at)?;
             at = next;
         }
+        self.sidecar(log);
         (self.state.done, self.state.offset) = (log.last, 0);
         if self.report.bytes - self.noted >= NOTED_BYTES {
             self.note()?;
         }
         Ok(true)
+    }
+
+    /// Verifies the sidecar of a segment that was read to its end.
+    fn sidecar(&mut self, log: &LogFile) {
+        let Some(sealed) = self.view.sealed(log.id) else { return };
+        let found = sealed.sidecar.verify(Location::offset_of_place);
+        self.throttle.wait(sealed.sidecar.bytes());
+        if !found.is_empty() {
+            self.damaged(log, found);
+        }
     }
 
     fn read(&mut self, bytes: u64) -> Result<()> {

@@ -108,11 +108,12 @@ impl DiskEngine {
         let mut samples = (Sample::default(), Sample::default());
         let bytes: usize =
             places.iter().map(|place| Location::at(ended, *place).bytes_to_fetch().max(64)).sum();
-        // A large text is the only one that is left out: its bytes are typical of itself.
         let step = (bytes / SAMPLE_BYTES).max(1);
-        for (at, place) in places.into_iter().step_by(step).enumerate() {
+        // A large text is typical of itself, and would be read with system calls that may fail.
+        let places = places.into_iter().filter(|place| Location::at(ended, *place).bytes_to_fetch() > 0);
+        for (at, place) in places.step_by(step).enumerate() {
             let location = Location::at(ended, place);
-            // What can't be read is told to whoever wants it.
+            // What is damaged is told to whoever wants it.
             let Ok(entity) = entity_at(&reader, location) else { continue };
             let sample = if at % 2 == 0 { &mut samples.0 } else { &mut samples.1 };
             if sample.bytes.len() + entity.canonical().len() <= SAMPLE_BYTES {

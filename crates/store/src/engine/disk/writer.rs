@@ -116,7 +116,7 @@ impl DiskEngine {
     }
 
     fn encode(&self, batch: Batch) -> EncodedBatch {
-        EncodedBatch::new(batch, self.encoder.load_full(), &self.log.texts)
+        EncodedBatch::new(batch, self.encoder.load_full(), &self.log.texts, &self.buffers)
     }
 
     /// Encodes a batch again if the segment that it was encoded for was ended and the next one has another

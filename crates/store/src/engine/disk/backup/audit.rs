@@ -1,5 +1,6 @@
 //! What is wrong with the files of a log, found by reading them in order, without a store around them.
 
+use crate::engine::disk::files::missing_segments;
 use crate::engine::disk::format::{Kind, Location, SEGMENT_HEADER_BYTES, SegmentHeader, SegmentId};
 use crate::engine::disk::recovery::describe;
 use crate::engine::disk::scan::{Change, ScannedBatch, ScannedSegment, next_chain};
@@ -37,9 +38,8 @@ impl Audit {
     /// Takes note of the next file: the first and the last of the files that writers made and that it stands
     /// for.
     pub(super) fn place(&mut self, first: u32, last: u32) {
-        if self.next_number < first {
-            let missing = self.next_number..first;
-            self.damage.extend(missing.map(|number| format!("segment {number} is missing")));
+        if let Some(missing) = missing_segments(self.next_number..first) {
+            self.damage.push(missing);
             self.chain = None;
         }
         self.next_number = last + 1;

@@ -2,6 +2,7 @@
 
 use crate::engine::disk::DiskEngine;
 use crate::engine::disk::view::{Sealed, View};
+use crate::error::Result;
 
 /// Neighbours with less content than this part of a full segment are compacted along with others.
 const SMALL_PART: u64 = 4;
@@ -30,7 +31,12 @@ impl Weight {
 impl DiskEngine {
     /// The run around the segment with most garbage, if that is at least `garbage_part` of it. Compacted files
     /// with numbers above `newest` belong to no run.
-    pub(super) fn choose_run(&self, view: &View, garbage_part: f64, newest: u32) -> Option<Run> {
+    ///
+    /// # Errors
+    ///
+    /// What reading a dictionary can give: compressed texts are copied as they are, so that no two dictionaries may
+    /// meet in a run.
+    pub(super) fn choose_run(&self, view: &View, garbage_part: f64, newest: u32) -> Result<Option<Run>> {
         let weights: Vec<Option<Weight>> = view
             .segments
             .iter()
@@ -45,43 +51,42 @@ impl DiskEngine {
         let part = |weight: Weight| weight.garbage as f64 / weight.bytes.max(1) as f64;
         let worst = |(at, weight): (usize, &Option<Weight>)| weight.map(|weight| (at, part(weight)));
         let candidates = weights.iter().enumerate().filter_map(worst);
-        let (at, _) = candidates
+        let worst = candidates
             .filter(|(_, part)| *part > 0.0 && *part >= garbage_part)
-            .max_by(|(_, one), (_, other)| one.total_cmp(other))?;
+            .max_by(|(_, one), (_, other)| one.total_cmp(other));
+        let Some((at, weight)) = worst.and_then(|(at, _)| Some((at, weights[at]?))) else { return Ok(None) };
         let mut run = Run { start: at, end: at + 1 };
-        // Compressed texts are copied as they are, so that no two dictionaries may meet.
-        let dictionary_of = |at: usize| {
-            let found = view.segments.get(at).map(|segment| self.log.texts.dictionary_of(&segment.log));
-            // What can't be read is told to whoever reads it.
-            found.and_then(Result::ok).flatten().map(|dictionary| dictionary.key)
+        let dictionary_of = |at: usize| -> Result<Option<[u8; 32]>> {
+            let found = self.log.texts.dictionary_of(&view.segments[at].log)?;
+            Ok(found.map(|dictionary| dictionary.key))
         };
-        let mut dictionary = dictionary_of(at);
-        let mut live = weights[at]?.live();
+        let mut dictionary = dictionary_of(at)?;
+        let mut live = weight.live();
         // Segments on one side of what the indexes cover only, so that a run lies on one side, too.
         let same_side = |other: usize| (other < view.covered_from) == (at < view.covered_from);
-        let mut takes = |at: usize| match weights.get(at).copied().flatten() {
-            Some(weight) if same_side(at) && live + weight.live() <= self.segment_bytes => {
-                let is_small = weight.live() < self.segment_bytes / SMALL_PART;
-                let other = dictionary_of(at);
-                if dictionary.is_some() && other.is_some() && other != dictionary {
-                    return false;
+        let mut takes = |at: usize| -> Result<bool> {
+            Ok(match weights.get(at).copied().flatten() {
+                Some(weight) if same_side(at) && live + weight.live() <= self.segment_bytes => {
+                    let is_small = weight.live() < self.segment_bytes / SMALL_PART;
+                    let joins = is_small || (part(weight) > 0.0 && part(weight) >= garbage_part);
+                    let other = if joins { dictionary_of(at)? } else { None };
+                    let joins = joins && (dictionary.is_none() || other.is_none() || other == dictionary);
+                    if joins {
+                        live += weight.live();
+                        dictionary = dictionary.or(other);
+                    }
+                    joins
                 }
-                let joins = is_small || (part(weight) > 0.0 && part(weight) >= garbage_part);
-                if joins {
-                    live += weight.live();
-                    dictionary = dictionary.or(other);
-                }
-                joins
-            }
-            _ => false,
+                _ => false,
+            })
         };
-        while takes(run.end) {
+        while takes(run.end)? {
             run.end += 1;
         }
-        while run.start > 0 && takes(run.start - 1) {
+        while run.start > 0 && takes(run.start - 1)? {
             run.start -= 1;
         }
-        Some(run)
+        Ok(Some(run))
     }
 
     /// Bytes of husks that a segment need not keep any longer.

@@ -14,7 +14,7 @@ use crate::engine::disk::format::{
     CommitPayload, Frame, Kind, Location, SEGMENT_HEADER_BYTES, Salt, SegmentHeader, SegmentId,
 };
 use crate::engine::disk::log::{LogFile, corrupt};
-use crate::engine::disk::scan::Window;
+use crate::engine::disk::scan::{WINDOW_BYTES, Window};
 use crate::engine::disk::sidecar::{EffectKind, Removal, RemovalKind, TableId};
 use crate::engine::disk::view::{Sealed, Segment, View};
 use crate::error::{Error, Result};
@@ -169,7 +169,7 @@ impl<'a> Copying<'a> {
             let texts =
                 PlainTexts::of(&*input.log.file, input.log.written(), input.log.salt).map_err(failed)?;
             let mut cursor = InputCursor { number, input, sealed, row: 0, texts };
-            let mut buffer = Vec::new();
+            let mut buffer = self.engine.buffers.take(WINDOW_BYTES);
             let mut window = Window::new(&*input.log.file, input.log.written(), input.log.salt, &mut buffer);
             let mut at = SEGMENT_HEADER_BYTES as u64;
             while at < input.log.written() {

@@ -186,6 +186,16 @@ impl Sidecar {
         })
     }
 
+    /// Reads and verifies every chunk, so that nobody waits for that later.
+    pub(crate) fn preload(&self) -> Result<()> {
+        for section in Section::ALL {
+            for at in 0..self.directory.counts.chunks(section) as usize {
+                self.chunk(section, at)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Whether a damaged chunk was met.
     pub(crate) fn is_damaged(&self) -> bool {
         self.is_damaged.load(Ordering::Relaxed)
