@@ -11,8 +11,9 @@ use statlas_core::Profile;
 use statlas_store::{Durability, Location};
 
 use crate::commands::{
-    address, backup, check, completions, export, find, generate, get, history, import, load, near,
-    neighbours, put, quickstart, remove, repair, restore, restore_files, scrub, token, verify_history, watch,
+    address, backup, check, completions, export, find, free_blobs, generate, get, history, import, load,
+    near, neighbours, put, quickstart, remove, repair, restore, restore_files, scrub, token, verify_history,
+    watch,
 };
 use crate::exit;
 use crate::output::Color;
@@ -142,6 +143,7 @@ pub(crate) enum Command {
     Stats,
     Check(check::Arguments),
     Scrub(scrub::Arguments),
+    FreeBlobs(free_blobs::Arguments),
     Repair(repair::Arguments),
     VerifyHistory(verify_history::Arguments),
     Backup(backup::Arguments),

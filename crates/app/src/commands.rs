@@ -11,6 +11,7 @@ pub(crate) mod check;
 pub(crate) mod completions;
 pub(crate) mod export;
 pub(crate) mod find;
+pub(crate) mod free_blobs;
 pub(crate) mod generate;
 pub(crate) mod get;
 pub(crate) mod history;
@@ -52,6 +53,7 @@ pub(crate) fn run(command: Command, session: &Session) -> Result<()> {
         Command::Stats => stats::run(session),
         Command::Check(arguments) => check::run(&arguments, session),
         Command::Scrub(arguments) => scrub::run(&arguments, session),
+        Command::FreeBlobs(arguments) => free_blobs::run(&arguments, session),
         Command::Repair(arguments) => repair::run(&arguments, session),
         Command::VerifyHistory(arguments) => verify_history::run(&arguments, session),
         Command::Backup(arguments) => backup::run(&arguments, session),

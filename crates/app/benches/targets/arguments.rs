@@ -8,6 +8,8 @@ pub(crate) struct Arguments {
     /// The words as they were given, for the report.
     pub(crate) words: Vec<String>,
     pub(crate) smoke: bool,
+    /// The section `memory` with a store of 10 million entities.
+    pub(crate) large: bool,
     pub(crate) list: bool,
     pub(crate) json: Option<PathBuf>,
     pub(crate) directory: Option<PathBuf>,
@@ -22,6 +24,7 @@ impl Arguments {
             // Cargo adds a word of its own.
             words: words.iter().filter(|word| *word != "--bench").cloned().collect(),
             smoke: false,
+            large: false,
             list: false,
             json: None,
             directory: None,
@@ -34,6 +37,7 @@ impl Arguments {
             match word.as_str() {
                 "--bench" => {}
                 "--smoke" => parsed.smoke = true,
+                "--large" => parsed.large = true,
                 "--list" => parsed.list = true,
                 "--json" => parsed.json = Some(value()?.into()),
                 "--dir" => parsed.directory = Some(value()?.into()),
@@ -44,7 +48,7 @@ impl Arguments {
                 }
                 name if sections.contains(&name) => parsed.names.push(name.to_owned()),
                 other => {
-                    let options = "--smoke, --list, --json FILE, --dir DIR, --seed N";
+                    let options = "--smoke, --large, --list, --json FILE, --dir DIR, --seed N";
                     return Err(format!("found {other:?}; allowed: {options}, {}", sections.join(", ")));
                 }
             }

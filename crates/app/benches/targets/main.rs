@@ -18,6 +18,7 @@ mod import;
 mod large_file;
 mod load;
 mod lookup;
+mod memory;
 mod open;
 mod query;
 mod report;
@@ -42,7 +43,7 @@ struct Bench {
 /// A name, what is measured, and how.
 type Section = (&'static str, &'static str, fn(&mut Bench) -> Result<()>);
 
-const SECTIONS: [Section; 7] = [
+const SECTIONS: [Section; 8] = [
     ("address", "the address of an entity, parsed and from JSON text", address::run),
     ("load", "`statlas load` of generated entities into a new store", load::run),
     ("open", "opening that store", open::run),
@@ -50,11 +51,12 @@ const SECTIONS: [Section; 7] = [
     ("query", "coordinate queries in that store", query::run),
     ("import", "`statlas import` of small real files into a new store", import::run),
     ("large", "one large file into a store and out again", large_file::run),
+    ("memory", "strategies for little memory on and off, in processes whose memory is limited", memory::run),
 ];
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
-    if let Some(code) = child::measure_if_asked(&words) {
+    if let Some(code) = child::measure_if_asked(&words).or_else(|| memory::measure_if_asked(&words)) {
         return code;
     }
     let names: Vec<&str> = SECTIONS.iter().map(|(name, ..)| *name).collect();
@@ -82,7 +84,11 @@ fn run(arguments: &Arguments) -> Result<()> {
     let parent = arguments.directory.clone().unwrap_or_else(default_directory);
     std::fs::create_dir_all(&parent).with_context(|| format!("{}", parent.display()))?;
     let directory = tempfile::Builder::new().prefix("run-").tempdir_in(&parent)?;
-    let sizes = if arguments.smoke { Sizes::SMOKE } else { Sizes::FULL };
+    let sizes = match (arguments.smoke, arguments.large) {
+        (true, _) => Sizes::SMOKE,
+        (false, true) => Sizes::LARGE,
+        (false, false) => Sizes::FULL,
+    };
     let supports_verdicts = !arguments.smoke && !cfg!(debug_assertions);
     let environment = environment::describe(arguments, &sizes, directory.path());
     let report = Report::new(environment, supports_verdicts);

@@ -20,6 +20,13 @@ pub(crate) struct Sizes {
     /// Bytes of the large file.
     pub(crate) large_bytes: u64,
     pub(crate) large_repetitions: usize,
+    /// Entities in the stores that are larger than the memory.
+    pub(crate) memory_entities: u64,
+    /// What processes may use that work on them.
+    pub(crate) memory_bytes: u64,
+    pub(crate) memory_lookups: u64,
+    pub(crate) memory_repetitions: usize,
+    pub(crate) is_memory_large: bool,
 }
 
 impl Sizes {
@@ -37,6 +44,20 @@ impl Sizes {
         import_repetitions: 5,
         large_bytes: 4 << 30,
         large_repetitions: 1,
+        memory_entities: 1_000_000,
+        memory_bytes: 64 << 20,
+        memory_lookups: 200_000,
+        memory_repetitions: 3,
+        is_memory_large: false,
+    };
+
+    /// The same with stores that take minutes to load.
+    pub(crate) const LARGE: Self = Self {
+        memory_entities: 10_000_000,
+        memory_bytes: 256 << 20,
+        memory_lookups: 500_000,
+        is_memory_large: true,
+        ..Self::FULL
     };
 
     /// Enough to run every line.
@@ -53,14 +74,21 @@ impl Sizes {
         import_repetitions: 2,
         large_bytes: 64 << 20,
         large_repetitions: 1,
+        memory_entities: 5_000,
+        memory_bytes: 64 << 20,
+        memory_lookups: 2_000,
+        memory_repetitions: 1,
+        is_memory_large: false,
     };
 
     /// One line for the report.
     pub(crate) fn describe(&self) -> String {
         let Self { address_entities, load_entities, import_files, large_bytes, .. } = self;
+        let (memory_entities, memory_mib) = (self.memory_entities, self.memory_bytes >> 20);
         format!(
             "addresses of {address_entities} entities, {load_entities} entities in the store, \
-             {import_files} small files, a large file of {} MiB",
+             {import_files} small files, a large file of {} MiB, {memory_entities} entities in {memory_mib} MiB of \
+             memory",
             large_bytes >> 20
         )
     }

@@ -122,6 +122,48 @@ fn scrubbing_goes_on_where_it_stopped_and_stats_show_how_far_it_is() {
 }
 
 #[test]
+fn files_that_nothing_names_any_more_are_removed() {
+    let world = World::new();
+    world.write("in/small.txt", "small");
+    world.write("in/kept.txt", "kept");
+    let large: Vec<u8> = (0..500_000_u32).flat_map(|n| n.wrapping_mul(n).to_le_bytes()).collect();
+    world.write("in/large.bin", &large);
+    world.ok(&["import", "in"]);
+    let counts = |answer: &Value| ["blobs", "large_files", "chunks"].map(|name| answer[name].as_u64());
+    assert_eq!(counts(&world.json(&["free-blobs"])), [Some(0); 3]);
+    world.ok(&["rm", "file:small.txt"]);
+    world.ok(&["rm", "file:large.bin"]);
+    let planned = world.json(&["free-blobs", "--dry-run"]);
+    assert_eq!(
+        (&planned["dry_run"], &planned["blobs"], &planned["large_files"]),
+        (&true.into(), &1.into(), &1.into())
+    );
+    assert!(planned["chunks"].as_u64().is_some_and(|chunks| chunks > 1), "{planned}");
+    assert_eq!(
+        world.json(&["stats"])["blobs"].as_u64(),
+        counts(&planned).into_iter().sum::<Option<u64>>().map(|n| n + 1)
+    );
+    let freed = world.json(&["free-blobs", "--compact", "--rate", "1GiB"]);
+    assert_eq!((counts(&freed), &freed["bytes"]), (counts(&planned), &planned["bytes"]));
+    assert_eq!((&freed["dry_run"], &freed["complete"]), (&false.into(), &true.into()));
+    assert_eq!(world.json(&["stats"])["blobs"], 1);
+    world.ok(&["check"]);
+    // What is freed is taken again.
+    let again = world.json(&["import", "in"]);
+    assert_eq!(again["files"], 3);
+    world.ok(&["restore-files", "out"]);
+    assert_eq!(fs::read(world.path("out/large.bin")).expect("it is there"), large);
+    assert_eq!(world.read("out/small.txt"), "small");
+
+    world.ok(&["rm", "file:small.txt"]);
+    let run = world.ok(&["free-blobs"]);
+    assert!(run.out.starts_with("removed 1 small file, 0 large files and 0 chunks, "), "{run:?}");
+    world.run(&["free-blobs", "--dry-run", "--compact"]).expect_code(2);
+    world.damage(b"kept.txt");
+    world.run(&["free-blobs"]).expect_code(4);
+}
+
+#[test]
 fn a_quick_check_says_what_it_did_not_read() {
     let world = world();
     let run = world.ok(&["check", "--quick"]);

@@ -12,6 +12,7 @@ mod changes;
 mod check;
 mod compact;
 mod coverage;
+mod creation;
 mod derive;
 mod dictionary;
 mod encode;
@@ -53,14 +54,10 @@ use statlas_core::{Address, AddressPrefix, BlobId, Coordinates};
 
 use self::buffers::Buffers;
 use self::cache::EntityCache;
-use self::dictionary::Dictionary;
-use self::files::segment_ids;
-use self::format::{
-    Frame, FrameHeader, Kind, Location, OFFSET_MAX, SEGMENT_HEADER_BYTES, Salt, SegmentHeader, SegmentId,
-    StoreHeader,
-};
+use self::creation::{prepare_directory, read_or_create_header};
+use self::format::{Frame, FrameHeader, Kind, Location, OFFSET_MAX};
 use self::free::Freeing;
-use self::log::{Log, LogFile, Reader};
+use self::log::{Log, Reader};
 use self::lookup::{addresses_of, place_of, read_by_key, stored_entity, versions_of};
 use self::recovery::{Recovered, recover};
 pub use self::repair::repair;
@@ -197,11 +194,7 @@ impl DiskEngine {
         let Recovered { log, tables, last, end, revision, chain, closed_at, damage, is_lossy } = recovered;
         let published = Location::new(last.id, end);
         let synced = closed_at.unwrap_or(Location::new(last.id, last.data_start));
-        let compresses = options.compression;
-        let encoder = match log.texts.dictionary_of(&last)?.filter(|_| compresses) {
-            Some(dictionary) => log.texts.encoder(dictionary).map(Arc::new),
-            None => None,
-        };
+        let encoder = ArcSwapOption::new(log.texts.encoder_of(&last, options.compression)?);
         let writer = Writer { segment: last, end, revision, chain, synced };
         let held = |user| Mutex::new(budget.hold(user, 0));
         let engine = Self {
@@ -218,8 +211,8 @@ impl DiskEngine {
             cache: EntityCache::new(&budget, options.cache_bytes_max),
             buffers: Buffers::new(&budget, options.buffer_pool_bytes_max),
             budget,
-            compresses,
-            encoder: ArcSwapOption::new(encoder),
+            compresses: options.compression,
+            encoder,
             published: AtomicU64::new(published.0),
             revision: AtomicU64::new(revision),
             waiting: Waiting::default(),
@@ -345,119 +338,6 @@ impl DiskEngine {
             Ok(Record { key: key.clone(), value: frame.payload().to_vec(), revision: place.revision })
         })
     }
-}
-
-/// Makes the directory, or finds out that it is none of ours.
-fn prepare_directory(path: &Path, place: &str, create: bool) -> Result<()> {
-    let failed = |error| Error::io(format!("{place}: opening the store failed"), error);
-    match path.join(HEADER_NAME).try_exists() {
-        Ok(true) => return Ok(()),
-        Ok(false) => {}
-        // What that means is told below.
-        Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => {}
-        Err(error) => return Err(failed(error)),
-    }
-    let not_a_store = |what: &str| Err(Error::new(ErrorKind::NotAStore, format!("{place}: {what}")));
-    match std::fs::read_dir(path) {
-        Ok(mut entries) => {
-            // An interrupted creation leaves these behind.
-            let ours = |name: &str| [LOCK_NAME, "log", "STATLAS.new"].contains(&name);
-            let foreign = entries.any(|entry| entry.is_ok_and(|e| !ours(&e.file_name().to_string_lossy())));
-            match (foreign, create) {
-                _ if path.join(backup::MANIFEST_NAME).is_file() => not_a_store(
-                    "this is a backup of a store, not a store; restore it into another directory with `statlas restore`",
-                ),
-                _ if path.join(backup::RESTORING_NAME).is_file() => not_a_store(
-                    "a backup was being restored here and that did not get to its end; restore it again",
-                ),
-                (true, _) => {
-                    not_a_store("not a Statlas store: the directory holds other files and no file STATLAS")
-                }
-                (false, false) if path.join("log").is_dir() => not_a_store(
-                    "the store is not whole: the file STATLAS is missing beside its log; put it back",
-                ),
-                (false, false) => not_a_store("no store is here: the directory is empty"),
-                (false, true) => Ok(()),
-            }
-        }
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound && create => std::fs::create_dir_all(path)
-            .map_err(|error| Error::io(format!("{place}: making the store failed"), error)),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            not_a_store("no store is here; make one by storing something, or name another with --store")
-        }
-        Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => {
-            not_a_store("not a Statlas store: it is a file, and a store is a directory")
-        }
-        Err(error) => Err(failed(error)),
-    }
-}
-
-/// Whether a log holds more than the first segment's header, which an interrupted creation leaves.
-fn has_batches(storage: &dyn Storage) -> Result<bool> {
-    let failed = |error| Error::io("reading the log failed", error);
-    Ok(match segment_ids(storage)?.as_slice() {
-        [] => false,
-        [first] if *first == SegmentId::written(1) => {
-            let file = storage.open(&first.file_name(), false).map_err(failed)?;
-            file.len().map_err(failed)? > SEGMENT_HEADER_BYTES as u64
-        }
-        _ => true,
-    })
-}
-
-fn read_or_create_header(storage: &dyn Storage, place: &str, segment_bytes: u64) -> Result<[u8; 16]> {
-    match storage.read(HEADER_NAME) {
-        Ok(bytes) => {
-            let header = StoreHeader::decode(&bytes, place)?;
-            // Who made it may have been killed before the name was safe.
-            let failed = |error| Error::io(format!("{place}: syncing the folder of the store failed"), error);
-            storage.sync_folder(".").map_err(failed)?;
-            return Ok(header.store_id);
-        }
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-        Err(error) => return Err(Error::io(format!("{place}: reading the file STATLAS failed"), error)),
-    }
-    let failed = |error| Error::io(format!("{place}: making the store failed"), error);
-    storage.create_folder("log").map_err(failed)?;
-    if has_batches(storage)? {
-        let message = format!("{place}: the file STATLAS is missing, but there is a log; put the file back");
-        return Err(Error::new(ErrorKind::Corrupt, message));
-    }
-    let store_id = storage.new_store_id();
-    // The file STATLAS comes last: with it, the store is there.
-    storage.sync_folder(".").map_err(failed)?;
-    let header = SegmentHeader::written(1, store_id, 1, [0; 32]);
-    create_segment(storage, header, segment_bytes, None)?;
-    storage.write(HEADER_NAME, &StoreHeader { store_id }.encode()).map_err(failed)?;
-    storage.sync_folder(".").map_err(failed)?;
-    Ok(store_id)
-}
-
-/// Makes a segment whose header and name survive a power cut.
-fn create_segment(
-    storage: &dyn Storage,
-    mut header: SegmentHeader,
-    segment_bytes: u64,
-    dictionary: Option<&Arc<Dictionary>>,
-) -> Result<LogFile> {
-    let name = header.id.file_name();
-    header.dictionary_bytes = dictionary.map_or(0, |dictionary| dictionary.frames_bytes());
-    let mut start = header.encode().to_vec();
-    if let Some(dictionary) = dictionary {
-        dictionary.write(Salt::of(&header.store_id, header.id), &mut start);
-    }
-    let create = || {
-        let file = storage.open(&name, true)?;
-        file.set_len(0)?;
-        file.write_at(0, &start)?;
-        file.sync()?;
-        storage.sync_folder("log")?;
-        let map = file.map((segment_bytes + SEGMENT_ROOM_BYTES) as usize)?;
-        let created = LogFile::new(&header, file, map, start.len() as u64);
-        drop(created.dictionary.set(dictionary.map(Arc::clone)));
-        Ok(created)
-    };
-    create().map_err(|error| Error::io(format!("making {name} failed"), error))
 }
 
 fn hex(bytes: &[u8; 32]) -> String {

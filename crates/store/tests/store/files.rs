@@ -130,14 +130,21 @@ fn files_that_differ_a_little_share_more_than_nine_tenths_of_their_chunks() {
 }
 
 #[test]
-fn a_small_file_that_is_a_chunk_of_another_is_stored_once() {
+fn a_small_file_that_is_a_chunk_of_another_takes_its_place() {
     let store = memory()();
     let bytes = Random::new(3).bytes(4 * MIB);
     let large = put(&store, &bytes);
     let (id, length) = chunks(&store, &large.id)[0];
+    let before = store.engine().stats().blobs;
     let small = put(&store, &bytes[..length]);
-    assert_eq!((small.id, small.bytes_new), (id, 0));
+    // The chunk goes when nobody needs it as a chunk, so it is stored again as a file.
+    assert_eq!((small.id, small.bytes_new), (id, length as u64));
+    assert_eq!(store.engine().stats().blobs, before);
+    assert_eq!(put(&store, &bytes[..length]).bytes_new, 0);
     assert!(read_back(&store, &small.id) == bytes[..length]);
+    assert!(read_back(&store, &large.id) == bytes);
+    let other = put(&store, &[&bytes[..], b"and more"].concat());
+    assert!(other.bytes_new < CHUNK_BYTES_MAX as u64 * 2, "a file serves as a chunk");
 }
 
 #[test]

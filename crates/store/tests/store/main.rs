@@ -9,6 +9,7 @@ mod damage;
 mod durability;
 mod faults;
 mod files;
+mod free;
 mod history;
 mod model;
 mod places;

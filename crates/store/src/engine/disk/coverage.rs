@@ -334,7 +334,7 @@ mod tests {
     #[test]
     fn a_reservation_that_is_refused_refuses_a_batch_and_nothing_else() {
         let mut refused = 0;
-        for count in 0..60 {
+        for count in 0..60_u32 {
             let folder = tempfile::tempdir().expect("a temporary folder can be made");
             let options = Options { segment_bytes: 8192, ..Options::default() };
             let path = folder.path().join("store");

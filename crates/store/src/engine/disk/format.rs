@@ -141,6 +141,11 @@ impl StoreHeader {
     }
 }
 
+/// No store has seen so many batches; there is room to count on.
+const REVISION_MAX: u64 = 1 << 62;
+/// Two frames with the largest dictionary.
+const DICTIONARY_FRAMES_BYTES_MAX: u32 = 2 * ((1 << 20) + 48);
+
 /// What the first bytes of a segment say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct SegmentHeader {
@@ -207,14 +212,22 @@ impl SegmentHeader {
         if !id.may_stand_for(first, last) {
             return Err("the header names segments that it can't stand for");
         }
+        let (forgotten, first_revision) = (u64_at(bytes, 80), u64_at(bytes, 32));
+        if forgotten > REVISION_MAX || first_revision > REVISION_MAX {
+            return Err("the header has an impossible revision");
+        }
+        let dictionary_bytes = u32_at(bytes, 88);
+        if dictionary_bytes > DICTIONARY_FRAMES_BYTES_MAX || !dictionary_bytes.is_multiple_of(ALIGNMENT as u32) {
+            return Err("the header has an impossible dictionary");
+        }
         Ok(Self {
             id,
             first,
             last,
-            forgotten: u64_at(bytes, 80),
-            dictionary_bytes: u32_at(bytes, 88),
+            forgotten,
+            dictionary_bytes,
             store_id: array(bytes, 16),
-            first_revision: u64_at(bytes, 32),
+            first_revision,
             chain: array(bytes, 40),
         })
     }
@@ -340,7 +353,11 @@ impl<'a> Frame<'a> {
         if header.flags & !FLAGS_READ != 0 || !header.is_flagged_rightly() {
             return Err("the frame's flags are unknown");
         }
-        Ok(Self { header, bytes })
+        let frame = Self { header, bytes };
+        if header.kind.ends_batch() && frame.commit().revision > REVISION_MAX {
+            return Err("the frame's revision is impossible");
+        }
+        Ok(frame)
     }
 
     /// A frame of which at least header and key are there; its payload must not be asked for.

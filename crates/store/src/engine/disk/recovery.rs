@@ -482,7 +482,7 @@ impl<'a> Recovery<'a> {
             self.segments.push(Segment { log, sealed: Some(Arc::new(Sealed::new(sidecar))) });
         }
         let header = SegmentHeader::written(number, self.store_id, self.revision + 1, self.chain);
-        let log = Arc::new(super::create_segment(self.storage, header, segment_bytes, None)?);
+        let log = Arc::new(super::creation::create_segment(self.storage, header, segment_bytes, None)?);
         let mut segments = self.segments.clone();
         segments.push(Segment { log: Arc::clone(&log), sealed: None });
         self.log.view.store(Arc::new(View::new(segments, Indexes::new())));

@@ -119,6 +119,12 @@ impl Texts {
         Some(Compressor { texts: self, idle: Some(idle), buffer: Vec::new() })
     }
 
+    /// What the texts of a segment that was begun before are written with, if they are to be compressed.
+    pub(super) fn encoder_of(&self, file: &LogFile, compresses: bool) -> Result<Option<Arc<Encoder>>> {
+        let dictionary = self.dictionary_of(file)?.filter(|_| compresses);
+        Ok(dictionary.and_then(|dictionary| self.encoder(dictionary)).map(Arc::new))
+    }
+
     /// A dictionary made ready to write with; `None` if there is no memory for it.
     pub(super) fn encoder(&self, dictionary: Arc<Dictionary>) -> Option<Encoder> {
         let room = PREPARED_BYTES + dictionary.bytes.len() as u64;
