@@ -28,6 +28,7 @@ The developer's commands.
 
     cargo xtask bench [--smoke] [--json FILE] [--dir DIR] [NAME...]
         --smoke          small sizes: shows that the benchmarks work, measures nothing
+        --large          section `memory` with 10 million entities in 256 MiB instead of one million in 64 MiB
         --json FILE      write the raw data to FILE
         --dir DIR        where temporary data go (default: bench-data in the target directory); they are removed
         --seed N         the seed of the data

@@ -122,7 +122,8 @@ impl Batch {
         Self::default()
     }
 
-    /// Adds an entity and returns its address. One that is stored already stays as it is.
+    /// Adds an entity and returns its address. One that is stored already stays as it is. A file that it names need
+    /// not be there; one that is there is not freed as long as the entity is.
     ///
     /// The canonical form and its SHA-256 are computed here, in the caller's thread.
     pub fn put_entity(&mut self, entity: Entity) -> Address {
@@ -142,7 +143,8 @@ impl Batch {
         self.operations.push(Operation::RemoveEntity(address));
     }
 
-    /// Adds a blob that is stored as it is, and returns its id.
+    /// Adds a blob that is stored as it is, and returns its id. An entity that names it belongs into the same
+    /// batch, so that the blob is not freed before.
     pub fn put_blob(&mut self, bytes: Vec<u8>) -> BlobId {
         let id = BlobId::of(&bytes);
         self.push_blob(id, BlobForm::Whole, bytes);
@@ -155,7 +157,8 @@ impl Batch {
         self.operations.push(Operation::PutBlob { id, form, bytes });
     }
 
-    /// Removes a blob. The chunks of a large one stay: others may share them.
+    /// Removes a blob, named or not. The chunks of a large one stay, since others may share them, until
+    /// [`Engine::free_blobs`](crate::Engine::free_blobs) finds that none does.
     pub fn remove_blob(&mut self, id: BlobId) {
         self.operations.push(Operation::RemoveBlob(id));
     }

@@ -70,7 +70,8 @@ pub struct Options {
     /// can be read either way. Writing and reading take longer, what is stored takes less space.
     pub compression: bool,
     /// Most bytes of large buffers that are kept to be used again, for batches on their way into the log and for
-    /// reading files of the log from end to end; 0 for none.
+    /// reading files of the log from end to end; 0 for none. Allocators that keep freed memory do much the same,
+    /// so it is off unless `cargo xtask bench memory` says that it brings something where the store runs.
     pub buffer_pool_bytes_max: u64,
     /// Read index, filters and columns when the store is opened, as far as the memory has room for them, instead
     /// of when they are first asked for. Opening then takes the time for all of that.
@@ -94,7 +95,7 @@ impl Default for Options {
             memory_bytes_max: None,
             cache_bytes_max: None,
             compression: false,
-            buffer_pool_bytes_max: 8 << 20,
+            buffer_pool_bytes_max: 0,
             preload: false,
             history_revisions: 1_000_000,
             maintenance: true,

@@ -22,7 +22,7 @@ use super::simulated_disk::Crash;
 use super::twin::same;
 use super::{Failure, Model};
 use crate::batch::Batch;
-use crate::engine::{Durability, Engine};
+use crate::engine::{Durability, Engine, FreeOptions};
 use crate::error::{Error, ErrorKind};
 use crate::store::Store;
 
@@ -171,6 +171,39 @@ impl Auditor {
         self.reached(Durability::Synced);
     }
 
+    /// Frees the blobs that no entity names, and judges what is gone.
+    pub(crate) fn free_blobs(&mut self, store: &Store) -> Result<Outcome, Failure> {
+        let options = FreeOptions { unnamed: true, ..FreeOptions::default() };
+        let batches = self.model().batches_that_free(true);
+        let done = store.engine().free_blobs(&options, &mut |_, _| {});
+        let revision = store.engine().stats().revision;
+        // Of several, a power cut before the last call may leave some.
+        let reached = if batches.len() > 1 { Durability::Written } else { Durability::Synced };
+        let mut batches = batches.iter();
+        while self.model().revision() < revision {
+            let batch = batches.next().ok_or("more was freed than nothing needs")?;
+            self.replay(batch, None);
+        }
+        match (done, batches.next()) {
+            (Ok(_), None) => {
+                self.in_doubt.clear();
+                self.newest().chain_head.get_or_init(|| store.engine().stats().chain_head);
+                self.reached(reached);
+                Ok(Outcome::Done)
+            }
+            (Ok(report), Some(_)) => Err(format!("not all that nothing needs was freed: {report:?}").into()),
+            (Err(error), next) if is_of_the_device(&error) => {
+                let is_denied = error.kind() == ErrorKind::Poisoned || error.to_string().contains(NOT_STORED);
+                let mut model = self.model().clone();
+                if next.is_some_and(|batch| !is_denied && model.commit(batch).is_ok()) {
+                    self.in_doubt.push(State::new(model));
+                }
+                Ok(Outcome::Failed(error))
+            }
+            (Err(error), _) => Err(format!("freeing blobs fails with {:?}: {error}", error.kind()).into()),
+        }
+    }
+
     /// Syncs the store, and believes it.
     pub(crate) fn sync(&mut self, store: &Store) -> Result<Outcome, Failure> {
         let done = store.engine().sync();
@@ -303,8 +336,5 @@ pub(crate) fn unread(damage: &[String]) -> Option<&String> {
 
 /// Whether an error says that the device or the system failed, or that it did so before, or that memory is short.
 pub(crate) fn is_of_the_device(error: &Error) -> bool {
-    matches!(
-        error.kind(),
-        ErrorKind::Io | ErrorKind::NoSpace | ErrorKind::Poisoned | ErrorKind::NoMemory
-    )
+    matches!(error.kind(), ErrorKind::Io | ErrorKind::NoSpace | ErrorKind::Poisoned | ErrorKind::NoMemory)
 }

@@ -110,7 +110,7 @@ pub(crate) fn copy(from: &Path, to: &Path) {
         if path.is_dir() {
             copy(&path, &target)
         } else {
-            drop(fs::copy(&path, target).expect("it can be copied"))
+            fs::copy(&path, target).expect("it can be copied");
         }
     }
 }

@@ -312,3 +312,57 @@ fn a_damaged_store_frees_nothing() {
     assert_eq!(store.engine().stats().blobs, blobs);
     assert!(store.engine().has_blob(&file).expect("it is sound"));
 }
+
+#[test]
+fn what_was_removed_while_its_file_was_compacted_stays_gone_without_the_sidecar() {
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let path = folder.path().join("store");
+    let options = Options { segment_bytes: 64 << 10, history_revisions: 0, ..options() };
+    let open = || Store::open(&Location::Disk(path.clone()), &options).expect("the store opens");
+    let blob = |number: u64| Random::new(number).bytes(1000);
+    let put = |store: &Store, number: u64| {
+        let mut batch = Batch::new();
+        let id = batch.put_blob(blob(number));
+        store.commit(batch, Durability::Written).expect("it can be stored");
+        id
+    };
+    let store = open();
+    let ids: Vec<BlobId> = (0..1000).map(|number| put(&store, number)).collect();
+    ids.iter().step_by(2).for_each(|id| remove_blob(&store, *id));
+    // The removals are in complete files.
+    for number in 1000..1100 {
+        put(&store, number);
+    }
+    std::thread::scope(|scope| {
+        let compacting = scope.spawn(|| {
+            let options = CompactOptions { bytes_per_second: 2 << 20, ..CompactOptions::default() };
+            store.engine().compact(&options, &mut |_, _| {}).expect("it is sound")
+        });
+        let mut number = 2000;
+        for id in ids.iter().skip(1).step_by(4) {
+            remove_blob(&store, *id);
+            for _ in 0..4 {
+                put(&store, number);
+                number += 1;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(2));
+        }
+        assert!(compacting.join().expect("it does not panic").segments > 0);
+    });
+    let is_there = |store: &Store| -> Vec<bool> {
+        ids.iter().map(|id| store.engine().has_blob(id).expect("it is sound")).collect()
+    };
+    let (expected, blobs) = (is_there(&store), store.engine().stats().blobs);
+    store.close().expect("it closes");
+    drop(store);
+    for entry in std::fs::read_dir(path.join("log")).expect("a folder") {
+        let file = entry.expect("a file").path();
+        let name = file.file_name().expect("a name").to_string_lossy().into_owned();
+        if name.starts_with('c') && name.ends_with(".idx") {
+            std::fs::remove_file(file).expect("it can be removed");
+        }
+    }
+    let store = open();
+    assert!(is_there(&store) == expected, "a blob is there again that was removed");
+    assert_eq!(store.engine().stats().blobs, blobs);
+}

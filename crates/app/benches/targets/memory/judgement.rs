@@ -1,5 +1,7 @@
 //! What a strategy brings, in plain words.
 
+use super::task::Outcome;
+
 /// Smaller differences are those between two runs of the same.
 const NOISE: f64 = 0.1;
 
@@ -24,10 +26,25 @@ impl Judgement {
         Self { name, better: Vec::new(), worse: Vec::new(), same: Vec::new() }
     }
 
-    /// Adds a figure.
-    pub(crate) fn add(&mut self, what: &str, on: f64, off: f64, better: Better) {
+    /// Adds a figure. There is a difference if the medians differ by more than the noise, and every run with the
+    /// strategy is on the same side of every run without it.
+    pub(crate) fn add(
+        &mut self,
+        what: &str,
+        better: Better,
+        on: &[Outcome],
+        off: &[Outcome],
+        figure: impl Fn(&Outcome) -> f64,
+    ) {
+        let spread = |runs: &[Outcome]| {
+            let mut values: Vec<f64> = runs.iter().map(&figure).collect();
+            values.sort_by(f64::total_cmp);
+            (values[0], values[values.len() / 2], values[values.len() - 1])
+        };
+        let ((on_min, on, on_max), (off_min, off, off_max)) = (spread(on), spread(off));
         let ratio = on / off;
-        if !ratio.is_finite() || (ratio - 1.0).abs() < NOISE {
+        let overlap = on_min <= off_max && off_min <= on_max;
+        if overlap || !ratio.is_finite() || (ratio - 1.0).abs() < NOISE {
             self.same.push(what.to_owned());
             return;
         }

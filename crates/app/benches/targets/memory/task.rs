@@ -17,7 +17,9 @@ use super::group;
 
 /// The first argument of such a process.
 const MEASURE: &str = "measure-in-memory";
-const BATCH_ENTITIES: u64 = 10_000;
+const BATCH_ENTITIES: u64 = 1_000;
+/// What the pool of buffers may keep.
+const POOL_BYTES: u64 = 8 << 20;
 /// The exponent of the distribution in which some keys are asked for much more often than others.
 const ZIPF_EXPONENT: f64 = 0.99;
 
@@ -143,15 +145,14 @@ impl Task {
 
     fn options(&self) -> Options {
         let Switches { compression, cache, pool, preload } = self.switches;
-        let defaults = Options::default();
         Options {
             compression,
             // Without a wish the store decides: it keeps some while its index does not fit into memory.
             cache_bytes_max: if cache { Some(self.budget_bytes / 4) } else { Some(0) },
-            buffer_pool_bytes_max: if pool { defaults.buffer_pool_bytes_max } else { 0 },
+            buffer_pool_bytes_max: if pool { POOL_BYTES } else { 0 },
             preload,
             memory_bytes_max: Some(self.budget_bytes),
-            ..defaults
+            ..Options::default()
         }
     }
 

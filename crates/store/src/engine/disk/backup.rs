@@ -22,9 +22,9 @@ use self::audit::Audit;
 pub(super) use self::manifest::MANIFEST_NAME;
 use self::manifest::{Manifest, SegmentCopy, copy_name, parse_copy_name};
 pub(super) use self::restore::RESTORING_NAME;
-pub use self::restore::{restore, verify_backup};
 #[cfg(feature = "testing")]
 pub(crate) use self::restore::{read_manifest, restore_on};
+pub use self::restore::{restore, verify_backup};
 use super::format::{COMMIT_FRAME_BYTES, SEGMENT_HEADER_BYTES, SegmentId};
 use super::log::LogFile;
 use super::scan::{Depth, Window, scan};

@@ -58,7 +58,8 @@ impl DiskEngine {
             has_room
         };
         if has_room(&self.log.view.load())
-            || ((self.buffers.let_go() | self.cache.let_go()) && has_room(&self.log.view.load())) {
+            || ((self.buffers.let_go() | self.cache.let_go()) && has_room(&self.log.view.load()))
+        {
             return Ok(());
         }
         self.cover_less()?;

@@ -71,7 +71,11 @@ fn has_batches(storage: &dyn Storage) -> Result<bool> {
     })
 }
 
-pub(super) fn read_or_create_header(storage: &dyn Storage, place: &str, segment_bytes: u64) -> Result<[u8; 16]> {
+pub(super) fn read_or_create_header(
+    storage: &dyn Storage,
+    place: &str,
+    segment_bytes: u64,
+) -> Result<[u8; 16]> {
     match storage.read(HEADER_NAME) {
         Ok(bytes) => {
             let header = StoreHeader::decode(&bytes, place)?;

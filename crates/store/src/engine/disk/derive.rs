@@ -34,6 +34,44 @@ pub(super) fn derive_removed(reader: &Reader<'_>, segments: &[Segment], id: Segm
     Ok(())
 }
 
+/// Marks the blobs of one of the segments, all of which are complete, that later ones removed or took the place of.
+pub(super) fn derive_removed_blobs(reader: &Reader<'_>, segments: &[Segment], id: SegmentId) -> Result<()> {
+    let Some(at) = segments.iter().position(|segment| segment.log.id == id) else { return Ok(()) };
+    let Some(sealed) = &segments[at].sealed else { return Ok(()) };
+    let later = &segments[at + 1..];
+    let removed = removed_since(later)?;
+    for (key, place) in sealed.sidecar.range(TableId::Blobs, 0, u64::MAX)? {
+        let location = Location::at(id, place);
+        if sealed.is_removed(place) {
+            continue;
+        }
+        let sha256 = reader.key(location)?;
+        if removed.contains_key(&(RemovalKind::Blob, sha256)) || has_blob(reader, later, key, &sha256)? {
+            sealed.remove_blob(place);
+            sealed.add_garbage(reader.frame_bytes(location).unwrap_or(0));
+        }
+    }
+    Ok(())
+}
+
+/// Whether some segments hold a blob, removed or not.
+fn has_blob(reader: &Reader<'_>, segments: &[Segment], key: u64, sha256: &[u8; 32]) -> Result<bool> {
+    for segment in segments {
+        let Some(sealed) = &segment.sealed else { continue };
+        if !sealed.sidecar.may_hold(TableId::Blobs, key)? {
+            continue;
+        }
+        let is_same = |place| match reader.key(Location::at(segment.log.id, place)) {
+            Ok(found) => (found == *sha256).then_some(Ok(())),
+            Err(error) => Some(Err(error)),
+        };
+        if sealed.sidecar.find(TableId::Blobs, key, is_same)?.transpose()?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// Marks the superseded rows of all segments but the active one, which all are complete; which rows are removed
 /// is known. What changes is noted in the active segment, unless it is about a segment of `underived`: those
 /// are asked again at every opening.

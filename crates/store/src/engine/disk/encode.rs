@@ -36,7 +36,12 @@ pub(super) struct Sums {
 
 impl EncodedBatch {
     /// The frames of a batch; with an encoder, texts that get smaller by it are compressed.
-    pub(super) fn new(batch: Batch, encoder: Option<Arc<Encoder>>, texts: &Texts, buffers: &Arc<Buffers>) -> Self {
+    pub(super) fn new(
+        batch: Batch,
+        encoder: Option<Arc<Encoder>>,
+        texts: &Texts,
+        buffers: &Arc<Buffers>,
+    ) -> Self {
         let mut compressing = encoder.as_deref().zip(texts.compressor());
         let mut bytes = buffers.take(batch.bytes() + batch.len() * 64);
         let mut frames = Vec::with_capacity(batch.len());

@@ -217,7 +217,9 @@ impl SegmentHeader {
             return Err("the header has an impossible revision");
         }
         let dictionary_bytes = u32_at(bytes, 88);
-        if dictionary_bytes > DICTIONARY_FRAMES_BYTES_MAX || !dictionary_bytes.is_multiple_of(ALIGNMENT as u32) {
+        if dictionary_bytes > DICTIONARY_FRAMES_BYTES_MAX
+            || !dictionary_bytes.is_multiple_of(ALIGNMENT as u32)
+        {
             return Err("the header has an impossible dictionary");
         }
         Ok(Self {
@@ -422,18 +424,6 @@ impl<'a> Frame<'a> {
         out.extend_from_slice(&self.header.crc.to_le_bytes());
         out.extend_from_slice(&self.bytes[4..]);
         mark.put_on(&mut out[start..]);
-    }
-
-    /// The file that is attached to an entity, or was to the one that a husk stands for.
-    pub(super) fn attached_blob(&self) -> Option<statlas_core::BlobId> {
-        let frame = if self.header.kind == Kind::Husk { self.husk_of()? } else { *self };
-        let FrameHeader { kind, flags, key_bytes, .. } = frame.header;
-        if kind != Kind::Entity || flags & FLAG_BLOB == 0 {
-            return None;
-        }
-        let token = if flags & FLAG_TOKEN != 0 { 64 } else { 0 };
-        let attached = frame.bytes.get(FRAME_HEADER_BYTES + key_bytes + token..)?;
-        attached.first_chunk().copied().map(statlas_core::BlobId)
     }
 
     /// The header and the key of the frame that a husk stands for.

@@ -244,3 +244,41 @@ impl Run<'_> {
         }
     }
 }
+
+#[cfg(all(test, feature = "testing"))]
+mod tests {
+    use std::path::Path;
+
+    use statlas_core::BlobId;
+
+    use crate::batch::Batch;
+    use crate::engine::disk::DiskEngine;
+    use crate::engine::{Durability, Engine, FreeOptions};
+    use crate::store::Options;
+    use crate::testing::{SimulatedDisk, version};
+
+    #[test]
+    fn with_little_memory_the_log_is_read_more_often_and_the_same_is_freed() {
+        const BLOBS: u64 = 12_000;
+        let options = Options { memory_bytes_max: Some(0), segment_bytes: 1 << 20, ..Options::default() };
+        let disk = Box::new(SimulatedDisk::new());
+        let engine = DiskEngine::on(disk, Path::new("simulated"), None, &options).expect("it opens");
+        let mut batch = Batch::new();
+        for number in 0..BLOBS {
+            let id = batch.put_blob(number.to_le_bytes().to_vec());
+            if number % 100 == 0 {
+                batch.put_entity(version(&number.to_string(), 0).with_attachments(None, Some(id)));
+            }
+        }
+        engine.commit(batch, Durability::Written).expect("it is stored");
+        engine.budget.refusals().refuse_after(0, 0);
+        let options = FreeOptions { unnamed: true, ..FreeOptions::default() };
+        let report = engine.free_blobs(&options, &mut |_, _| {}).expect("it is sound");
+        assert_eq!((report.wholes, report.is_complete), (BLOBS - BLOBS / 100, true));
+        assert!(report.passes > 2, "{report:?}");
+        for number in 0..BLOBS {
+            let id = BlobId::of(&number.to_le_bytes());
+            assert_eq!(engine.has_blob(&id).expect("it is sound"), number % 100 == 0);
+        }
+    }
+}

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use statlas_core::{Address, BlobId};
 
 use super::active::Active;
-use super::derive::{derive_removed, derive_superseded};
+use super::derive::{derive_removed, derive_removed_blobs, derive_superseded};
 use super::files::{FoundFile, find_files, missing_segments};
 use super::format::{Kind, Location, SEGMENT_HEADER_BYTES, SegmentHeader, SegmentId};
 use super::indexes::Indexes;
@@ -221,7 +221,7 @@ impl<'a> Recovery<'a> {
         let end = self.segment(scanned, is_last)?;
         if is_last {
             self.cut(&log, end, bytes)?;
-            self.write_again(&log, synced, end.min(bytes))?;
+            self.write_again(&log, synced, end)?;
             self.last = Some((log, end));
             return Ok(());
         }
@@ -248,6 +248,7 @@ impl<'a> Recovery<'a> {
         let reader = self.log.reader(&view);
         for id in &self.underived {
             derive_removed(&reader, &self.segments, *id)?;
+            derive_removed_blobs(&reader, &self.segments, *id)?;
         }
         // Only now it is known which versions are left.
         derive_superseded(&reader, &self.segments, &self.underived, &mut inner.active)?;
@@ -421,9 +422,10 @@ impl<'a> Recovery<'a> {
         Ok(())
     }
 
-    /// Cuts a torn tail off.
+    /// Cuts a torn tail off. A file that was cut inside its dictionary is made as long as its header says, since
+    /// batches begin there.
     fn cut(&self, log: &LogFile, end: u64, bytes: u64) -> Result<()> {
-        if end < bytes {
+        if end != bytes {
             log.set_written(end);
             let name = log.id.file_name();
             let failed = |error| Error::io(format!("cutting the torn tail of {name} failed"), error);

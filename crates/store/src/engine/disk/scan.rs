@@ -121,6 +121,8 @@ pub(super) enum Depth {
 
 /// Bytes that are read at once; a larger frame is read as a whole.
 pub(super) const WINDOW_BYTES: usize = 4 << 20;
+/// How often the bytes of a segment may be read in search of a whole frame.
+const TRIED_TIMES_MAX: u64 = 32;
 /// What a device writes as a whole or not at all.
 const SECTOR_BYTES: u64 = 512;
 
@@ -189,20 +191,24 @@ impl<'a> Window<'a> {
         Ok(frame.map(|frame| (Salt::that_explains(frame, at), at + frame.len() as u64)))
     }
 
-    /// Where the next whole frame begins behind damaged bytes. The frame's own length is tried first.
+    /// Where the next whole frame begins behind damaged bytes: the first there is, since no content looks like a
+    /// frame of its place. What the damaged frame says of its length is only asked if content that looks like
+    /// headers makes the search too long.
     pub(super) fn next_frame(&mut self, damaged: u64) -> io::Result<Option<u64>> {
-        if let Some(header) = self.header(damaged)? {
-            let claimed = damaged + header.frame_bytes() as u64;
-            if claimed < self.total && self.frame(claimed)?.is_ok() {
-                return Ok(Some(claimed));
-            }
-        }
+        let mut bytes_tried = 0;
         for at in (damaged + ALIGNMENT as u64..self.total).step_by(ALIGNMENT) {
+            let Some(header) = self.header(at)? else { continue };
             if self.frame(at)?.is_ok() {
                 return Ok(Some(at));
             }
+            bytes_tried += header.frame_bytes() as u64;
+            if bytes_tried > self.total.saturating_mul(TRIED_TIMES_MAX) {
+                break;
+            }
         }
-        Ok(None)
+        let Some(header) = self.header(damaged)? else { return Ok(None) };
+        let claimed = damaged + header.frame_bytes() as u64;
+        Ok(if claimed < self.total && self.frame(claimed)?.is_ok() { Some(claimed) } else { None })
     }
 
     /// Whether the piece of a sector in this range is all zeros, be it the 8 bytes with a checksum: a write that

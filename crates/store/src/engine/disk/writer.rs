@@ -285,10 +285,11 @@ impl DiskEngine {
         let header = SegmentHeader::written(number, self.store_id, writer.revision + 1, writer.chain);
         let encoder = self.next_encoder(writer.segment.id);
         let dictionary = encoder.as_ref().map(|encoder| &encoder.dictionary);
-        let segment = match super::creation::create_segment(&*self.storage, header, self.segment_bytes, dictionary) {
-            Ok(segment) => Arc::new(segment),
-            Err(error) => return Err(self.poison(writer, error)),
-        };
+        let segment =
+            match super::creation::create_segment(&*self.storage, header, self.segment_bytes, dictionary) {
+                Ok(segment) => Arc::new(segment),
+                Err(error) => return Err(self.poison(writer, error)),
+            };
         // From here on the loss of the new segment would be noticed.
         self.append_mark(writer, Kind::Continued);
         self.flush(writer)?;

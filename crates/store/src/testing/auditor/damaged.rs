@@ -116,7 +116,8 @@ impl Known {
         for (id, blob) in &self.blobs {
             let is_hit = hit.anything || hit.blobs.contains(id);
             let expected = model.blob(id);
-            judge.judge(id, engine.blob(id), expected.as_ref(), is_hit, |found| found == blob)?;
+            // What was a chunk once may be a blob of its own.
+            judge.judge(id, engine.blob(id), expected.as_ref(), is_hit, |found| found.bytes == blob.bytes)?;
         }
         for (key, values) in &self.records {
             let is_hit = hit.anything || hit.records.contains(key);

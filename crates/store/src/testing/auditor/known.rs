@@ -54,7 +54,7 @@ impl Known {
             same("text of an entity", &found.canonical(), &variants[0].canonical())?;
         }
         for (id, blob) in &self.blobs {
-            same("blob", &engine.blob(id)?.as_ref(), &Some(blob))?;
+            same("blob", &engine.blob(id)?.map(|blob| blob.bytes).as_ref(), &Some(&blob.bytes))?;
         }
         for (key, values) in &self.records {
             let found = engine.record(key)?.ok_or_else(|| format!("record {key:?} is absent"))?;

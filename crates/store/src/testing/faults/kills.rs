@@ -14,7 +14,7 @@ use std::time::Duration;
 use super::at_rest::expect_done;
 use super::workload::{Step, Workload};
 use super::{FailedState, Tally};
-use crate::engine::CompactOptions;
+use crate::engine::{CompactOptions, Durability};
 use crate::store::{Location, Store};
 use crate::testing::auditor::{Auditor, Outcome};
 use crate::testing::simulated_disk::Crash;
@@ -88,8 +88,15 @@ impl History {
         for revision in reached.split_terminator(',') {
             let (revision, mut workload) = (revision.parse().ok()?, history.workload());
             while history.auditor.model().revision() < revision {
-                if let Step::Commit(batch, _) = workload.next(history.auditor.model()) {
-                    history.auditor.replay(&batch, None);
+                let batches = match workload.next(history.auditor.model()) {
+                    Step::Commit(batch, _) => vec![batch],
+                    Step::FreeBlobs => history.auditor.model().batches_that_free(true),
+                    _ => Vec::new(),
+                };
+                for batch in &batches {
+                    if history.auditor.model().revision() < revision {
+                        history.auditor.replay(batch, None);
+                    }
                 }
             }
             history.reached.push(revision);
@@ -143,6 +150,14 @@ fn try_kill(options: &KillOptions<'_>, history: &mut History, kill: u64) -> Resu
 fn replay(auditor: &mut Auditor, step: &Step, is_done: bool) {
     match step {
         Step::Commit(batch, durability) => auditor.replay(batch, is_done.then_some(*durability)),
+        Step::FreeBlobs => {
+            for batch in auditor.model().batches_that_free(true) {
+                auditor.replay(&batch, is_done.then_some(Durability::Synced));
+            }
+            if is_done {
+                auditor.replay_sync();
+            }
+        }
         Step::Sync | Step::Reopen if is_done => auditor.replay_sync(),
         Step::Sync
         | Step::Reopen
@@ -233,6 +248,7 @@ fn write(mut history: History, location: &Location) -> Result<(), Failure> {
         let outcome = match &step {
             Step::Commit(batch, durability) => auditor.commit(&store, batch, *durability)?,
             Step::Sync => auditor.sync(&store)?,
+            Step::FreeBlobs => auditor.free_blobs(&store)?,
             Step::Reopen => {
                 expect_done(auditor.close(&store)?)?;
                 drop(store);

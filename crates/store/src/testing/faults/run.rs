@@ -68,6 +68,15 @@ impl Run {
         Ok(Outcome::Failed(*error))
     }
 
+    /// What is wrong, unless that is the fault, which struck a comparison.
+    fn struck(&self, failure: Failure) -> Result<Outcome, Failure> {
+        let error = failure.downcast::<Error>()?;
+        if self.disk.has_struck() && is_of_the_device(&error) {
+            return Ok(Outcome::Failed(*error));
+        }
+        Err(error)
+    }
+
     /// Takes the next step of the workload.
     pub(super) fn step(&mut self) -> Result<(Step, Outcome), Failure> {
         let step = self.workload.next(self.auditor.model());
@@ -80,6 +89,7 @@ impl Run {
         match step {
             Step::Commit(batch, durability) => self.auditor.commit(store, batch, *durability),
             Step::Sync => self.auditor.sync(store),
+            Step::FreeBlobs => self.auditor.free_blobs(store),
             Step::Check => match store.engine().check(&mut |_, _| {}) {
                 Ok(report) => self.judge_check(&report.damage),
                 Err(error) if is_of_the_device(&error) => Ok(Outcome::Failed(error)),
@@ -92,7 +102,11 @@ impl Run {
                     store.engine().maintain().map(drop)
                 };
                 match worked {
-                    Ok(()) => self.auditor.compare(store).map(|()| Outcome::Done),
+                    Ok(()) => self
+                        .auditor
+                        .compare(store)
+                        .map(|()| Outcome::Done)
+                        .or_else(|failure| self.struck(failure)),
                     Err(error) if is_of_the_device(&error) => Ok(Outcome::Failed(error)),
                     Err(error) => Err(format!("{step:?} fails with {:?}: {error}", error.kind()).into()),
                 }

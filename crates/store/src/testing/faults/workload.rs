@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use statlas_core::{Address, BlobId, Entity};
 
-use crate::batch::{Batch, Expected, RecordKey};
+use crate::batch::{Batch, BlobForm, Expected, RecordKey};
 use crate::engine::{Durability, StoredEntity};
 use crate::store::Options;
 use crate::testing::sample::{adjacency, token, varied, version};
@@ -22,6 +22,8 @@ pub(super) enum Step {
     Compact,
     /// What the store would do by itself from time to time.
     Maintain,
+    /// Removes the blobs that no entity names, and chunks that no manifest names.
+    FreeBlobs,
     /// Makes a backup, which must give back what the store shows.
     Backup,
     /// Closes the store and opens it again.
@@ -69,6 +71,7 @@ impl Workload {
             14..17 => Step::Compact,
             17..19 => Step::Maintain,
             19..22 => Step::Backup,
+            22..24 => Step::FreeBlobs,
             _ => {
                 let durability =
                     self.random.pick(&[Durability::Synced, Durability::Written, Durability::Buffered]);
@@ -97,9 +100,10 @@ impl Workload {
                 batch.put_entity(version("again", self.random.below(4)));
             }
             7 | 8 => self.remove_entity(model, batch),
-            9..12 => {
+            9 | 10 => {
                 batch.put_blob(self.content(number));
             }
+            11 => self.put_chunk(model, batch, number),
             12 => {
                 let removed = self.stored_blob(model).unwrap_or_else(|| BlobId::of(b"absent"));
                 batch.remove_blob(removed);
@@ -134,9 +138,26 @@ impl Workload {
         let entity = varied(random, &id, adjacency(&members));
         if random.chance(20) {
             let attached = Some(token(number as u32));
-            return entity.with_attachments(attached, Some(BlobId::of(&number.to_le_bytes())));
+            // One that is there, so that it is not freed, or one that never was.
+            let stored = if self.random.chance(70) { self.stored_blob(model) } else { None };
+            let file = stored.unwrap_or_else(|| BlobId::of(&number.to_le_bytes()));
+            return entity.with_attachments(attached, Some(file));
         }
         entity
+    }
+
+    /// A chunk, or a blob that takes the place of one.
+    fn put_chunk(&mut self, model: &Model, batch: &mut Batch, number: usize) {
+        let stored = self.stored_blob(model).and_then(|id| model.blob(&id));
+        match stored.filter(|blob| blob.form == BlobForm::Chunk) {
+            Some(chunk) => {
+                batch.put_blob(chunk.bytes);
+            }
+            None => {
+                let bytes = self.content(number);
+                batch.push_blob(BlobId::of(&bytes), BlobForm::Chunk, bytes);
+            }
+        }
     }
 
     fn remove_entity(&mut self, model: &Model, batch: &mut Batch) {

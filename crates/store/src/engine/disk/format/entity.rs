@@ -60,6 +60,18 @@ impl<'a> Frame<'a> {
         Some(EntityPayload { token, blob, text })
     }
 
+    /// The file that is attached to an entity, or was to the one that a husk stands for.
+    pub(in crate::engine::disk) fn attached_blob(&self) -> Option<BlobId> {
+        let frame = if self.header.kind == Kind::Husk { self.husk_of()? } else { *self };
+        let FrameHeader { kind, flags, key_bytes, .. } = frame.header;
+        if kind != Kind::Entity || flags & FLAG_BLOB == 0 {
+            return None;
+        }
+        let token = if flags & FLAG_TOKEN != 0 { 64 } else { 0 };
+        let attached = frame.bytes.get(FRAME_HEADER_BYTES + key_bytes + token..)?;
+        attached.first_chunk().copied().map(BlobId)
+    }
+
     /// What is attached to an entity, as it is stored.
     fn attachments(&self) -> &'a [u8] {
         let token = if self.header.flags & FLAG_TOKEN != 0 { 64 } else { 0 };

@@ -98,3 +98,33 @@ impl Set {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use statlas_core::BlobId;
+
+    use super::Noted;
+    use crate::batch::Batch;
+    use crate::budget::{Budget, MEMORY_BYTES_MIN, MemoryUse};
+
+    #[test]
+    fn what_can_not_be_noted_makes_every_blob_one_that_may_be_named() {
+        let budget = Budget::new(MEMORY_BYTES_MIN);
+        let (noted, other) = (Noted::default(), BlobId::of(b"other"));
+        let mut batch = Batch::new();
+        let id = batch.put_blob(b"named".to_vec());
+        assert!(noted.has(&other), "nobody notes anything");
+        noted.begin(&budget);
+        assert!(!noted.has(&id));
+        noted.note(&batch);
+        assert!(noted.has(&id) && !noted.has(&other) && !noted.is_full());
+        noted.begin(&budget);
+        assert!(!noted.has(&id), "what was noted before is in the log");
+        let full = budget.hold(MemoryUse::Index, MEMORY_BYTES_MIN);
+        noted.note(&batch);
+        assert!(noted.is_full() && noted.has(&other));
+        noted.end();
+        drop(full);
+        assert_eq!(budget.total(), 0);
+    }
+}

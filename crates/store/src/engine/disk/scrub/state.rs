@@ -105,7 +105,8 @@ impl State {
     }
 
     pub(super) fn stats(&self) -> ScrubStats {
-        let percent = if self.is_under_way { self.bytes.saturating_mul(100) / self.total.max(1) } else { 100 };
+        let percent =
+            if self.is_under_way { self.bytes.saturating_mul(100) / self.total.max(1) } else { 100 };
         ScrubStats {
             pass_begun_ms: self.begun_ms,
             last_pass_ended_ms: self.ended_ms,
