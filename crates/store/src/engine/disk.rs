@@ -28,6 +28,7 @@ mod lookup;
 mod parse;
 mod place;
 mod queries;
+mod queue;
 mod recovery;
 mod repair;
 mod scan;
@@ -59,6 +60,7 @@ use self::format::{Frame, FrameHeader, Kind, Location, OFFSET_MAX};
 use self::free::Freeing;
 use self::log::{Log, Reader};
 use self::lookup::{addresses_of, place_of, read_by_key, stored_entity, versions_of};
+use self::queue::Queue;
 use self::recovery::{Recovered, recover};
 pub use self::repair::repair;
 use self::scrub::Scrubber;
@@ -66,7 +68,7 @@ use self::sidecar::TableId;
 use self::storage::{Directory, ProcessLock, Storage};
 use self::tables::{RecordPlace, Tables};
 use self::texts::Encoder;
-use self::writer::{Request, SEGMENT_ROOM_BYTES, Writer};
+use self::writer::{SEGMENT_ROOM_BYTES, Writer};
 use crate::batch::{Batch, BlobForm, RecordKey};
 use crate::budget::{Budget, MEMORY_BYTES_MIN, MemoryUse, Reservation};
 use crate::change::Changes;
@@ -119,7 +121,7 @@ pub(crate) struct DiskEngine {
     revision: AtomicU64,
     /// Those who wait for a newer one.
     waiting: Waiting,
-    queue: Mutex<Vec<Arc<Request>>>,
+    queue: Queue,
     writer: Mutex<Writer>,
     /// Why no more writes are taken.
     poisoned: Mutex<Option<String>>,
@@ -216,7 +218,7 @@ impl DiskEngine {
             published: AtomicU64::new(published.0),
             revision: AtomicU64::new(revision),
             waiting: Waiting::default(),
-            queue: Mutex::default(),
+            queue: Queue::default(),
             writer: Mutex::new(writer),
             poisoned: Mutex::default(),
             closed: AtomicBool::new(false),

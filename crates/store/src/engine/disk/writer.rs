@@ -1,13 +1,11 @@
 //! Group commit: one thread at a time judges, writes and syncs for all that wait.
 //!
-//! A writer puts its batch into the queue and asks for the commit lock. Who gets it takes the whole queue,
-//! judges each batch in turn, writes all that hold with one write, syncs once if anybody asked for it,
-//! makes them visible and leaves each its answer. The others find their answer when the lock is theirs.
+//! A writer puts its batch into the queue. Whoever commits takes the commit lock and the whole queue, judges each
+//! batch in turn, writes all that hold with one write, syncs once if anybody asked for it, makes them visible and
+//! leaves each its answer.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-
-use parking_lot::Mutex;
 
 use super::DiskEngine;
 use super::encode::EncodedBatch;
@@ -16,12 +14,13 @@ use super::format::{
 };
 use super::judging::Judging;
 use super::log::{LogFile, Reader, Tail};
+use super::queue::Request;
 use super::scan::{Change, Placed, next_chain};
 use super::suspects::Suspects;
 use super::tables::{AppliedBatch, touch_blobs, touch_entities};
 use crate::batch::{Batch, Operation};
 use crate::engine::{Commit, Durability};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::limits::{BATCH_BYTES_MAX, BATCH_OPERATIONS_MAX};
 use crate::overlay::{Overlay, Plan, judge};
 
@@ -30,26 +29,6 @@ const TAIL_BYTES_MAX: usize = 1 << 20;
 /// A segment is mapped with room for the largest batch behind the size at which a new one is begun.
 pub(super) const SEGMENT_ROOM_BYTES: u64 =
     (BATCH_BYTES_MAX + BATCH_OPERATIONS_MAX * 80 + COMMIT_FRAME_BYTES) as u64;
-
-/// A batch that waits for its answer.
-pub(super) struct Request {
-    encoded: Mutex<Option<EncodedBatch>>,
-    durability: Durability,
-    answer: Mutex<Option<Result<Commit>>>,
-}
-
-impl Request {
-    fn new(encoded: EncodedBatch, durability: Durability) -> Arc<Self> {
-        Arc::new(Self { encoded: Mutex::new(Some(encoded)), durability, answer: Mutex::new(None) })
-    }
-
-    /// The answer, once it is there.
-    fn take_answer(&self) -> Result<Commit> {
-        let answer = self.answer.lock().take();
-        answer
-            .unwrap_or_else(|| Err(Error::new(ErrorKind::Poisoned, "the commit was left without an answer")))
-    }
-}
 
 /// What only the holder of the commit lock touches.
 pub(super) struct Writer {
@@ -92,14 +71,7 @@ impl DiskEngine {
         self.check_usable()?;
         let _memory = self.reserve_for(&batch)?;
         let request = Request::new(self.encode(batch), durability);
-        self.queue.lock().push(Arc::clone(&request));
-        let mut writer = self.writer.lock();
-        if let Some(answer) = request.answer.lock().take() {
-            return answer;
-        }
-        let waiting = std::mem::take(&mut *self.queue.lock());
-        self.commit_group(&mut writer, waiting);
-        request.take_answer()
+        self.queue.commit(&request, &self.writer, |writer, waiting| self.commit_group(writer, waiting))
     }
 
     /// Commits a small batch for somebody who holds the commit lock.
@@ -111,7 +83,7 @@ impl DiskEngine {
     ) -> Result<Commit> {
         batch.check()?;
         let request = Request::new(self.encode(batch), durability);
-        self.commit_group(writer, vec![Arc::clone(&request)]);
+        self.commit_group(writer, std::slice::from_ref(&request));
         request.take_answer()
     }
 
@@ -127,7 +99,7 @@ impl DiskEngine {
         }
     }
 
-    fn commit_group(&self, writer: &mut Writer, waiting: Vec<Arc<Request>>) {
+    fn commit_group(&self, writer: &mut Writer, waiting: &[Arc<Request>]) {
         let mut group = Group::default();
         for request in waiting {
             let Some(mut encoded) = request.encoded.lock().take() else { continue };
@@ -138,8 +110,8 @@ impl DiskEngine {
             // Its owner frees it, in a thread that holds no lock.
             *request.encoded.lock() = Some(encoded);
             match outcome {
-                Ok(appended) => group.judged.push(Judged { request, appended }),
-                Err(error) => *request.answer.lock() = Some(Err(error)),
+                Ok(appended) => group.judged.push(Judged { request: Arc::clone(request), appended }),
+                Err(error) => request.answer(Err(error)),
             }
         }
         self.finish_group(writer, &mut group);
@@ -158,7 +130,7 @@ impl DiskEngine {
                 (Err(error), _) => Err(Error::new(error.kind(), error.to_string())),
                 (Ok(()), Err(error)) => Err(error),
             };
-            *request.answer.lock() = Some(answer);
+            request.answer(answer);
         }
     }
 
