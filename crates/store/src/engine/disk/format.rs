@@ -268,6 +268,7 @@ pub(super) struct Mark(u32);
 
 impl Mark {
     /// That of frames that have no place yet.
+    #[cfg(test)]
     pub(super) const NONE: Self = Self(0);
 
     /// Marks the frame that `bytes` begin with, which has no mark yet.
