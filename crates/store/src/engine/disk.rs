@@ -1,8 +1,7 @@
-//! The default engine: an append-only log with an index in memory.
+//! The default engine: an append-only log, with as much of its index in memory as the budget allows.
 //!
 //! It promises that an acknowledged batch is whole or, below its durability level, gone; that no byte is
-//! returned whose checksum is wrong; that reads by address wait for no writer; that one process at a time
-//! has the store. It leaves to later releases: taking back the space of what was removed.
+//! returned whose checksum is wrong; that reads by address wait for no writer; that one process has the store.
 
 mod active;
 pub(crate) mod backup;
