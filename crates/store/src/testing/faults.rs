@@ -190,6 +190,26 @@ impl Tally {
     }
 }
 
+/// Tries the states of one seed after another, until there are enough; how many seeds that were.
+fn for_each_seed(
+    tally: &mut Tally,
+    options: &FaultOptions<'_>,
+    mut try_seed: impl FnMut(&mut Tally, u64) -> Result<(), Failure>,
+) -> usize {
+    let mut seeds = 0;
+    for seed in options.seed.. {
+        let enough = if options.only.is_some() { seeds > 0 } else { tally.tried >= options.states };
+        if enough || !(options.goes_on)() {
+            break;
+        }
+        seeds += 1;
+        if let Err(failure) = try_seed(tally, seed) {
+            tally.fail_undisturbed(seed, &failure);
+        }
+    }
+    seeds
+}
+
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {} states tried, {} failed; {}", self.campaign, self.tried, self.failed, self.scope)?;

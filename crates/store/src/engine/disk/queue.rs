@@ -96,7 +96,7 @@ pub(super) struct Queue(Mutex<Waiting>);
 struct Waiting {
     requests: Vec<Arc<Request>>,
     has_leader: bool,
-    /// How many the last leader committed.
+    /// How many were committed together the last time.
     last_group: usize,
 }
 

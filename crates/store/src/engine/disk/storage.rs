@@ -106,7 +106,6 @@ pub(crate) trait Mapping: Send + Sync {
     /// Brings `bytes` bytes from `offset` on into the cache.
     fn touch(&self, offset: usize, bytes: usize);
     /// All of the mapping; only for files that never change again and are mapped no further than their end.
-    #[allow(dead_code, reason = "for sidecars, which are read in place")]
     fn bytes(&self) -> &[u8];
 }
 
@@ -220,12 +219,12 @@ impl Mapping for Mapped {
         assert!(end.is_some_and(|end| end <= self.0.len()), "a read behind the end of a mapping");
         buffer.clear();
         buffer.reserve(bytes);
-        // SAFETY: the source lies inside the mapping, checked above, and the mapping lives as long as
-        // `self`; the target has room for the bytes, reserved above, and does not overlap it. The source is
-        // read as raw bytes, so that another process changing the file can change what is copied but breaks
-        // no rule about references; who asks verifies the checksum of the copy. Callers ask only for bytes
-        // that were written, so no page behind the end of the file is touched unless another process has
-        // cut the file. The length is set after that many bytes were written.
+        // The source is read as raw bytes, so that another process changing the file can change what is copied
+        // but breaks no rule about references; who asks verifies the checksum of the copy. Callers ask only for
+        // bytes that were written, so no page behind the end of the file is touched unless another process has
+        // cut the file.
+        // SAFETY: the source lies inside the mapping, checked above, which lives as long as `self`; the target has
+        // room, reserved above, and does not overlap it; its length is set after that many bytes were written.
         unsafe {
             std::ptr::copy_nonoverlapping(self.0.as_ptr().add(offset), buffer.as_mut_ptr(), bytes);
             buffer.set_len(bytes);
@@ -242,11 +241,11 @@ impl Mapping for Mapped {
     }
 
     fn bytes(&self) -> &[u8] {
-        // SAFETY: the mapping is readable, has this length and lives as long as `self`. This process never
-        // writes to a file whose mapping it asks for as a whole, nor cuts it: such files are written, synced
-        // and renamed before they are mapped, and only ever removed as a whole, which leaves the mapping as
-        // it is. That no other process changes the file is what the lock of the store is for; one that
-        // ignores the lock breaks this, as it would break any program that maps a file.
+        // This process never writes to a file whose mapping it asks for as a whole, nor cuts it: such files are
+        // written before they are mapped, and only ever removed as a whole, which leaves the mapping as it is. That
+        // no other process changes the file is what the lock of the store is for; one that ignores the lock breaks
+        // this, as it would break any program that maps a file.
+        // SAFETY: the mapping is readable, has this length, lives as long as `self`, and does not change, see above.
         unsafe { std::slice::from_raw_parts(self.0.as_ptr(), self.0.len()) }
     }
 }

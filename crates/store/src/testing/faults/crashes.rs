@@ -2,7 +2,7 @@
 
 use super::at_rest::expect_done;
 use super::run::unopened;
-use super::{Campaign, FaultOptions, States, Tally, Tried, run::Run, try_all};
+use super::{Campaign, FaultOptions, States, Tally, Tried, for_each_seed, run::Run, try_all};
 use crate::batch::{Batch, Expected, RecordKey};
 use crate::engine::Durability;
 use crate::store::Options;
@@ -35,25 +35,15 @@ const CRASHES: [Crash; 14] = [
 
 pub(super) fn run(options: &FaultOptions<'_>) -> Tally {
     let mut tally = Tally::new(Campaign::Crashes.name(), true);
-    let (mut seeds, mut calls) = (0, 0);
-    for seed in options.seed.. {
-        let enough = if options.only.is_some() { seeds > 0 } else { tally.tried >= options.states };
-        if enough || !(options.goes_on)() {
-            break;
-        }
-        seeds += 1;
-        let recording = match Recording::make(SimulatedDisk::new(), seed) {
-            Ok(recording) => recording,
-            Err(failure) => {
-                tally.fail_undisturbed(seed, &failure);
-                continue;
-            }
-        };
+    let mut calls = 0;
+    let seeds = for_each_seed(&mut tally, options, |tally, seed| {
+        let recording = Recording::make(SimulatedDisk::new(), seed)?;
         calls += recording.moments.len();
         let count = (recording.moments.len() * CRASHES.len()) as u64;
         let states = States { seed, count, number: &|at| at };
-        try_all(&mut tally, options, &states, &|state| recording.try_state(state));
-    }
+        try_all(tally, options, &states, &|state| recording.try_state(state));
+        Ok(())
+    });
     tally.scope = format!(
         "{seeds} workloads of {STEPS} steps, {calls} moments, {} ways to crash at each, recovery crashed too",
         CRASHES.len()

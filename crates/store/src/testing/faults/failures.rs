@@ -3,7 +3,7 @@
 use super::at_rest::expect_done;
 use super::run::Run;
 use super::workload::Step;
-use super::{Campaign, FaultOptions, States, Tally, Tried, try_all};
+use super::{Campaign, FaultOptions, States, Tally, Tried, for_each_seed, try_all};
 use crate::engine::Durability;
 use crate::error::ErrorKind;
 use crate::testing::auditor::{Outcome, is_of_the_device};
@@ -16,28 +16,20 @@ const STEPS: usize = 40;
 
 pub(super) fn run(options: &FaultOptions<'_>) -> Tally {
     let mut tally = Tally::new(Campaign::Failures.name(), true);
-    let (mut seeds, mut calls) = (0, 0);
-    for seed in options.seed.. {
-        let enough = if options.only.is_some() { seeds > 0 } else { tally.tried >= options.states };
-        if enough || !(options.goes_on)() {
-            break;
-        }
-        seeds += 1;
-        match plans(seed) {
-            Ok((plans, count)) => {
-                calls += count;
-                let try_plan = |state: u64| {
-                    let plan = plans.get(state as usize).ok_or("the seed has no such state")?;
-                    let failed = |failure: Failure| format!("{plan}: {failure}");
-                    try_state(seed, state, plan).map_err(failed)?;
-                    Ok(Tried::Sound)
-                };
-                let states = States { seed, count: plans.len() as u64, number: &|at| at };
-                try_all(&mut tally, options, &states, &try_plan);
-            }
-            Err(failure) => tally.fail_undisturbed(seed, &failure),
-        }
-    }
+    let mut calls = 0;
+    let seeds = for_each_seed(&mut tally, options, |tally, seed| {
+        let (plans, count) = plans(seed)?;
+        calls += count;
+        let try_plan = |state: u64| {
+            let plan = plans.get(state as usize).ok_or("the seed has no such state")?;
+            let failed = |failure: Failure| format!("{plan}: {failure}");
+            try_state(seed, state, plan).map_err(failed)?;
+            Ok(Tried::Sound)
+        };
+        let states = States { seed, count: plans.len() as u64, number: &|at| at };
+        try_all(tally, options, &states, &try_plan);
+        Ok(())
+    });
     tally.scope = format!("{seeds} workloads of {STEPS} steps, {calls} calls, each fault that each can have");
     tally
 }

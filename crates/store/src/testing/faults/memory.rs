@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::at_rest::expect_done;
 use super::crashes::later_batch;
 use super::run::Run;
-use super::{Campaign, FaultOptions, States, Tally, Tried, try_all};
+use super::{Campaign, FaultOptions, States, Tally, Tried, for_each_seed, try_all};
 use crate::engine::Durability;
 use crate::error::ErrorKind;
 use crate::testing::auditor::Outcome;
@@ -19,24 +19,13 @@ const PERIODS: u64 = 24;
 
 pub(super) fn run(options: &FaultOptions<'_>) -> Tally {
     let mut tally = Tally::new(Campaign::Memory.name(), true);
-    let (mut seeds, mut reservations) = (0, 0);
+    let mut reservations = 0;
     let told = AtomicU64::new(0);
-    for seed in options.seed.. {
-        let enough = if options.only.is_some() { seeds > 0 } else { tally.tried >= options.states };
-        if enough || !(options.goes_on)() {
-            break;
-        }
-        seeds += 1;
-        let count = match count_reservations(seed) {
-            Ok(count) => count,
-            Err(failure) => {
-                tally.fail_undisturbed(seed, &failure);
-                continue;
-            }
-        };
+    let seeds = for_each_seed(&mut tally, options, |tally, seed| {
+        let count = count_reservations(seed)?;
         reservations += count;
         let states = States { seed, count: count + PERIODS, number: &|at| at };
-        try_all(&mut tally, options, &states, &|state| {
+        try_all(tally, options, &states, &|state| {
             let (after, period) = match state.checked_sub(count) {
                 None => (state, 0),
                 Some(more) => (more, more + 1),
@@ -48,7 +37,8 @@ pub(super) fn run(options: &FaultOptions<'_>) -> Tally {
             told.fetch_add(try_state(seed, after, period).map_err(with)?, Ordering::Relaxed);
             Ok(Tried::Sound)
         });
-    }
+        Ok(())
+    });
     tally.scope = format!(
         "{seeds} workloads of {STEPS} steps, {reservations} reservations refused once each; every reservation, \
          every second and so on up to every {PERIODS}th refused; {} steps said that there was no memory",

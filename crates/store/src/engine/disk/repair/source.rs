@@ -12,7 +12,7 @@ use crate::engine::disk::format::{
 };
 use crate::engine::disk::recovery::kept_batches;
 use crate::engine::disk::scan::{Depth, ScannedSegment, Window, scan};
-use crate::engine::disk::storage::{Directory, Mapping, StorageFile};
+use crate::engine::disk::storage::{Directory, Mapping, Storage, StorageFile};
 use crate::engine::disk::{HEADER_NAME, LOCK_NAME};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -80,7 +80,7 @@ impl Source {
 
 /// A file that is read as far as it can be: zeros stand for what the device does not give back, so that the
 /// checksums of the frames there are wrong.
-struct ReadOnly(File);
+struct ReadOnly(Box<dyn StorageFile>);
 
 fn refused() -> io::Error {
     io::ErrorKind::PermissionDenied.into()
@@ -88,7 +88,7 @@ fn refused() -> io::Error {
 
 impl StorageFile for ReadOnly {
     fn len(&self) -> io::Result<u64> {
-        self.0.metadata().map(|metadata| metadata.len())
+        self.0.len()
     }
 
     fn set_len(&self, _bytes: u64) -> io::Result<()> {
@@ -100,17 +100,7 @@ impl StorageFile for ReadOnly {
     }
 
     fn pread(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = |buffer: &mut [u8]| {
-            #[cfg(unix)]
-            return std::os::unix::fs::FileExt::read_at(&self.0, buffer, offset);
-            #[cfg(not(unix))]
-            {
-                use std::io::{Read, Seek, SeekFrom};
-                let mut file = self.0.try_clone()?;
-                file.seek(SeekFrom::Start(offset))?;
-                file.read(buffer)
-            }
-        };
+        let read = |buffer: &mut [u8]| self.0.pread(offset, buffer);
         let unreadable = |error: &io::Error| error.kind() != io::ErrorKind::Interrupted;
         match read(buffer) {
             Err(error) if unreadable(&error) => {}
@@ -197,7 +187,7 @@ pub(super) fn find_sources(from: &Path, report: &mut RepairReport) -> Result<Vec
 }
 
 fn open(from: &Path, name: &str, id: SegmentId) -> io::Result<Source> {
-    let file = ReadOnly(File::open(from.join("log").join(name))?);
+    let file = ReadOnly(Directory::new(from).open_to_read(&format!("log/{name}"))?);
     let bytes = file.len()?;
     let mut header = vec![0; bytes.min(SEGMENT_HEADER_BYTES as u64) as usize];
     file.read_at(0, &mut header)?;
