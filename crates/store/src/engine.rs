@@ -1,5 +1,6 @@
 //! What every engine does: few methods, many keys a call. Everything typed is built above it.
 
+use std::fmt;
 use std::ops::{AddAssign, Range};
 use std::path::Path;
 use std::sync::Arc;
@@ -8,6 +9,7 @@ use std::time::Duration;
 use statlas_core::{Address, AddressPrefix, BlobId, Coordinates, Entity, EntityHead, Token};
 
 use crate::batch::{Batch, BlobForm, RecordKey};
+use crate::budget::Reservation;
 use crate::change::Changes;
 use crate::error::{Error, ErrorKind, Result};
 use crate::query::{Cursor, Filter, Query};
@@ -52,6 +54,35 @@ pub struct Commit {
     pub blobs_new: u64,
     /// Records set, chunks stored as blobs of their own, and entities, blobs and records removed.
     pub others: u64,
+}
+
+/// A batch that an engine has made ready to be stored.
+pub struct Prepared(pub(crate) PreparedForm);
+
+/// What an engine makes of a batch before it is its turn.
+pub(crate) enum PreparedForm {
+    Batch(Batch),
+    /// With its frames, and the memory that they take.
+    Encoded(Box<(disk::EncodedBatch, Reservation)>),
+}
+
+impl Prepared {
+    fn into_batch(self) -> Batch {
+        match self.0 {
+            PreparedForm::Batch(batch) => batch,
+            PreparedForm::Encoded(encoded) => encoded.0.batch,
+        }
+    }
+}
+
+impl fmt::Debug for Prepared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let operations = match &self.0 {
+            PreparedForm::Batch(batch) => batch.len(),
+            PreparedForm::Encoded(encoded) => encoded.0.batch.len(),
+        };
+        write!(f, "Prepared({operations} operations)")
+    }
 }
 
 impl AddAssign for Commit {
@@ -289,6 +320,26 @@ pub trait Engine: Send + Sync {
     /// [`ErrorKind::Invalid`], [`ErrorKind::Conflict`] and [`ErrorKind::Mutability`] name the operation
     /// and leave the store unchanged; [`ErrorKind::NoSpace`] and [`ErrorKind::Io`] poison it.
     fn commit(&self, batch: Batch, durability: Durability) -> Result<Commit>;
+
+    /// Makes a batch ready to be stored by [`Engine::commit_prepared`], so that one thread can do that while another
+    /// one commits; a [`Loader`](crate::Loader) is made of this. What was prepared holds memory of the budget until
+    /// it is committed or dropped.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Engine::commit`] that a batch has by itself, whatever the store holds.
+    fn prepare(&self, batch: Batch) -> Result<Prepared> {
+        Ok(Prepared(PreparedForm::Batch(batch)))
+    }
+
+    /// Stores what [`Engine::prepare`] made, as [`Engine::commit`] does.
+    ///
+    /// # Errors
+    ///
+    /// As [`Engine::commit`].
+    fn commit_prepared(&self, prepared: Prepared, durability: Durability) -> Result<Commit> {
+        self.commit(prepared.into_batch(), durability)
+    }
 
     /// Makes everything that was acknowledged survive a power cut.
     ///

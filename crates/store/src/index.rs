@@ -28,6 +28,7 @@ const SHARD_BITS: u32 = 3;
 const OVERFLOW_SLOTS: usize = 24;
 /// Most tables that a shard may have had: each has a third more room than the one before.
 const GENERATIONS_MAX: usize = 96;
+const TOUCHED_LINES: usize = 3;
 const EMPTY: u64 = 0;
 const REMOVED: u64 = u64::MAX;
 
@@ -59,6 +60,14 @@ struct Slot {
     key: AtomicU64,
     /// Written after the key, read before it: who sees a value sees its key.
     value: AtomicU64,
+}
+
+impl Slot {
+    /// Whether an entry with a value, which was read from this slot, is one of a key.
+    #[inline]
+    fn holds(&self, key: u64, value: u64) -> bool {
+        value != REMOVED && self.key.load(Ordering::Relaxed) == key
+    }
 }
 
 impl Table {
@@ -95,6 +104,23 @@ impl Table {
         slot.value.store(value, Ordering::Release);
         self.used.fetch_add(1, Ordering::Relaxed);
         true
+    }
+
+    /// Adds an entry unless there is one with its key; whether it did, if there was room.
+    fn insert_new(&self, key: u64, value: u64) -> Option<bool> {
+        for slot in &self.slots.all()[self.home(key)..] {
+            let there = slot.value.load(Ordering::Relaxed);
+            if there == EMPTY {
+                slot.key.store(key, Ordering::Relaxed);
+                slot.value.store(value, Ordering::Release);
+                self.used.fetch_add(1, Ordering::Relaxed);
+                return Some(true);
+            }
+            if slot.holds(key, there) {
+                return Some(false);
+            }
+        }
+        None
     }
 
     fn is_full(&self) -> bool {
@@ -161,6 +187,20 @@ impl Shard {
         self.put_in_use(grown);
     }
 
+    fn insert_new(&self, key: u64, value: u64) -> bool {
+        let table = self.table().map(|(_, table)| table);
+        if let Some(added) = table.filter(|table| !table.is_full()).and_then(|t| t.insert_new(key, value)) {
+            self.live.fetch_add(usize::from(added), Ordering::Relaxed);
+            return added;
+        }
+        // The table has to grow.
+        let is_there = table.is_some_and(|table| table.run(key).any(|(slot, value)| slot.holds(key, value)));
+        if !is_there {
+            self.insert(key, value);
+        }
+        !is_there
+    }
+
     fn make_room(&self, entries: usize, allow: &mut dyn FnMut(u64) -> bool) -> bool {
         let current = self.table();
         let used = current.map_or(0, |(_, table)| table.used.load(Ordering::Relaxed));
@@ -211,10 +251,7 @@ impl Index {
     #[inline]
     pub(crate) fn find<T>(&self, key: u64, mut visit: impl FnMut(u64) -> Option<T>) -> Option<T> {
         self.shard(key).read(|table| {
-            table.run(key).find_map(|(slot, value)| {
-                let matches = slot.key.load(Ordering::Relaxed) == key && value != REMOVED;
-                if matches { visit(value) } else { None }
-            })
+            table.run(key).find_map(|(slot, value)| if slot.holds(key, value) { visit(value) } else { None })
         })
     }
 
@@ -228,7 +265,11 @@ impl Index {
     pub(crate) fn touch(&self, keys: impl Iterator<Item = u64>) {
         let value = |key: u64| {
             let (_, table) = self.shard(key).table()?;
-            Some(table.slots.all()[table.home(key)].value.load(Ordering::Relaxed))
+            let home = table.home(key);
+            let value = |slot: &Slot| slot.value.load(Ordering::Relaxed);
+            // A run has some five slots; a line of the cache holds four, and where the run begins in it is chance.
+            let slots = table.slots.all()[home..].iter().step_by(4).take(TOUCHED_LINES).map(value);
+            Some(slots.fold(0, |all, value| all ^ value))
         };
         std::hint::black_box(keys.filter_map(value).fold(0, |all, value| all ^ value));
     }
@@ -237,6 +278,12 @@ impl Index {
     pub(crate) fn insert(&self, key: u64, value: u64) {
         debug_assert!(value != EMPTY && value != REMOVED);
         self.shard(key).insert(key, value);
+    }
+
+    /// As [`Index::insert`], unless there is an entry of `key`; whether there was none.
+    pub(crate) fn insert_new(&self, key: u64, value: u64) -> bool {
+        debug_assert!(value != EMPTY && value != REMOVED);
+        self.shard(key).insert_new(key, value)
     }
 
     /// Puts `new` in the place of the entry of `key` with the value `old`; whether there was one.

@@ -31,6 +31,7 @@ mod error;
 mod files;
 mod index;
 pub mod limits;
+mod loader;
 mod maintenance;
 mod overlay;
 mod query;
@@ -45,11 +46,12 @@ pub use engine::repair;
 pub use engine::{BackupOptions, BackupReport, RestoreReport};
 pub use engine::{
     CheckReport, Commit, CompactOptions, CompactReport, Durability, Engine, HistoryOutcome, HistoryReport,
-    MemoryHeld, Neighbour, NotedHead, Page, ProgressFn, Record, RepairReport, ScrubOptions, ScrubReport,
-    ScrubStats, Stats, StoredBlob, StoredEntity,
+    MemoryHeld, Neighbour, NotedHead, Page, Prepared, ProgressFn, Record, RepairReport, ScrubOptions,
+    ScrubReport, ScrubStats, Stats, StoredBlob, StoredEntity,
 };
 pub use engine::{FreeOptions, FreeReport, Pins, PinsGuard};
 pub use error::{Error, ErrorKind, Result};
 pub use files::{FileReader, Files, StoredFile};
+pub use loader::Loader;
 pub use query::{Cursor, Filter, Interval, OrderBy, Query};
 pub use store::{Location, Options, Reached, Store};

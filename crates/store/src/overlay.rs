@@ -82,11 +82,21 @@ impl Hasher for UniformHasher {
 }
 
 impl Overlay {
-    fn with_capacity(operations: usize) -> Self {
+    /// One with room for what a batch may change.
+    fn for_batch(batch: &Batch) -> Self {
+        let (mut entities, mut blobs) = (0, 0);
+        for operation in batch.operations() {
+            match operation {
+                Operation::PutEntity(_) | Operation::RemoveEntity(_) => entities += 1,
+                Operation::PutBlob { .. } | Operation::RemoveBlob(_) => blobs += 1,
+                Operation::PutRecord { .. } | Operation::RemoveRecord { .. } => {}
+            }
+        }
         let mut overlay = Self::default();
-        overlay.entities.reserve(operations);
-        overlay.versions.reserve(operations);
-        overlay.newest.reserve(operations);
+        overlay.entities.reserve(entities);
+        overlay.versions.reserve(entities);
+        overlay.newest.reserve(entities);
+        overlay.blobs.reserve(blobs);
         overlay
     }
 
@@ -136,7 +146,7 @@ pub(crate) fn judge(
     batch: &Batch,
     revision: u64,
 ) -> Result<(Plan, Overlay)> {
-    let above = Overlay::with_capacity(batch.len());
+    let above = Overlay::for_batch(batch);
     let mut judge = Judge { holdings, below, above, plan: Plan::default(), revision };
     judge.plan.changes.reserve(batch.len());
     for (index, operation) in batch.operations().iter().enumerate() {

@@ -14,6 +14,7 @@ use crate::engine::memory::MemoryEngine;
 use crate::engine::{Commit, Durability, Engine, StoredEntity};
 use crate::error::{Error, ErrorKind, Result};
 use crate::files::Files;
+use crate::loader::Loader;
 use crate::maintenance::Maintained;
 use crate::query::{Filter, Interval, Query};
 
@@ -178,6 +179,16 @@ impl Store {
     /// As [`Engine::commit`].
     pub fn commit(&self, batch: Batch, durability: Durability) -> Result<Commit> {
         self.engine.commit(batch, durability)
+    }
+
+    /// Stores many batches, each by itself, faster than one [`Store::commit`] after another: the next one is made
+    /// ready while one is on its way to the device.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Io`] if no thread can be started.
+    pub fn loader(&self, durability: Durability) -> Result<Loader> {
+        Loader::new(Arc::clone(&self.engine), durability)
     }
 
     /// The entity at an address.

@@ -55,6 +55,7 @@ use statlas_core::{Address, AddressPrefix, BlobId, Coordinates};
 use self::buffers::Buffers;
 use self::cache::EntityCache;
 use self::creation::{prepare_directory, read_or_create_header};
+pub(crate) use self::encode::EncodedBatch;
 use self::format::{Frame, FrameHeader, Kind, Location, OFFSET_MAX};
 use self::free::Freeing;
 use self::log::{Log, Reader};
@@ -75,8 +76,8 @@ use crate::engine::waiting::Waiting;
 use crate::engine::{BackupOptions, BackupReport, FreeOptions, FreeReport, Pins};
 use crate::engine::{
     CheckReport, Commit, CompactOptions, CompactReport, Durability, Engine, HistoryReport, MemoryHeld,
-    Neighbour, NotedHead, Page, ProgressFn, Record, ScrubOptions, ScrubReport, Stats, StoredBlob,
-    StoredEntity,
+    Neighbour, NotedHead, Page, Prepared, PreparedForm, ProgressFn, Record, ScrubOptions, ScrubReport, Stats,
+    StoredBlob, StoredEntity,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::key_of;
@@ -347,7 +348,18 @@ fn hex(bytes: &[u8; 32]) -> String {
 
 impl Engine for DiskEngine {
     fn commit(&self, batch: Batch, durability: Durability) -> Result<Commit> {
-        self.group_commit(batch, durability)
+        self.group_commit(self.encode_ahead(batch)?, durability)
+    }
+
+    fn prepare(&self, batch: Batch) -> Result<Prepared> {
+        Ok(Prepared(PreparedForm::Encoded(Box::new(self.encode_ahead(batch)?))))
+    }
+
+    fn commit_prepared(&self, prepared: Prepared, durability: Durability) -> Result<Commit> {
+        match prepared.0 {
+            PreparedForm::Batch(batch) => self.commit(batch, durability),
+            PreparedForm::Encoded(encoded) => self.group_commit(*encoded, durability),
+        }
     }
 
     fn sync(&self) -> Result<()> {
@@ -574,21 +586,7 @@ impl Engine for DiskEngine {
     }
 
     fn close(&self) -> Result<()> {
-        if self.closed.load(Ordering::Acquire) {
-            return Ok(());
-        }
-        let mut writer = self.writer.lock();
-        let is_poisoned = self.poisoned.lock().is_some();
-        let closed = match is_poisoned {
-            false => self.close_log(&mut writer),
-            true if writer.synced >= Location(self.published.load(Ordering::Acquire)) => Ok(()),
-            true => self.check_usable(),
-        };
-        self.forget_damaged_sidecars();
-        self.closed.store(true, Ordering::Release);
-        self.waiting.wake();
-        *self.lock.lock() = None;
-        closed
+        self.close_store()
     }
 }
 

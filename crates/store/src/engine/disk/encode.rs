@@ -15,8 +15,8 @@ use crate::batch::{Batch, BlobForm, EntityChange, Operation, RecordKey};
 use crate::overlay::Plan;
 
 /// A batch and its frames.
-pub(super) struct EncodedBatch {
-    pub(super) batch: Batch,
+pub(crate) struct EncodedBatch {
+    pub(crate) batch: Batch,
     bytes: Buffer,
     /// Where the frame of each operation stands in `bytes`.
     frames: Vec<Range<usize>>,

@@ -356,7 +356,11 @@ impl<'a> Recovery<'a> {
     fn apply_frames(&self, revision: u64, changes: &[Placed], neighbours: &[u64]) -> Result<()> {
         let view = self.log.view.load();
         let suspects = &Suspects::of_changes(&self.log.reader(&view), changes)?;
-        self.tables.apply(&self.log, &AppliedBatch { revision, changes, neighbours, suspects }, || ())
+        self.tables.apply(
+            &self.log,
+            &AppliedBatch { revision, changes, neighbours, suspects, is_touched: false },
+            || (),
+        )
     }
 
     /// What an earlier segment holds of something that a damaged frame seems to be about is out of date: nothing

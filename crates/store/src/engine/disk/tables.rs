@@ -20,7 +20,7 @@ use crate::error::Result;
 use crate::index::key_of;
 
 /// Changes whose index entries are brought into the cache together; they fit its second level.
-const TOUCHED: usize = 2048;
+pub(super) const TOUCHED: usize = 2048;
 
 /// What must be seen to change at once. Only the thread that holds the commit lock changes it.
 pub(super) struct Tables {
@@ -55,6 +55,8 @@ pub(super) struct AppliedBatch<'a> {
     pub(super) changes: &'a [Placed],
     pub(super) neighbours: &'a [u64],
     pub(super) suspects: &'a Suspects,
+    /// Whether what the indexes know of its keys was looked at a moment ago.
+    pub(super) is_touched: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -119,7 +121,9 @@ impl Tables {
             inner.active.begin_batch(batch.revision, first.location.offset());
         }
         for chunk in batch.changes.chunks(TOUCHED) {
-            touch(&reader, chunk.iter().map(|placed| &placed.change));
+            if !batch.is_touched {
+                touch(&reader, chunk.iter().map(|placed| &placed.change));
+            }
             for placed in chunk {
                 let (revision, suspects, replaced) = (batch.revision, batch.suspects, &mut replaced);
                 Applying { reader, revision, suspects, replaced, inner: &mut inner }
@@ -192,6 +196,16 @@ impl<'a> Applying<'a> {
         }
     }
 
+    /// Adds an entry to an index if nothing can be stored under its key; whether it did.
+    fn index_new(&mut self, table: TableId, key: u64, new: Location) -> bool {
+        let is_new =
+            !self.suspects.may_hold(table, key) && self.reader.view.indexes.of(table).insert_new(key, new.0);
+        if let (true, Some(shadow)) = (is_new, &mut self.inner.shadow) {
+            shadow.push(IndexChange { table, key, old: None, new: Some(new.0) });
+        }
+        is_new
+    }
+
     fn change(&mut self, placed: &Placed, neighbours: &[u64]) -> Result<()> {
         let Placed { change, location, ordinal } = placed;
         let location = *location;
@@ -209,10 +223,11 @@ impl<'a> Applying<'a> {
             Change::Blob(id) => {
                 self.mend(&id.0, location);
                 self.take_replaced(Some(id));
-                if let Some(old) = self.replaced_place(TableId::Blobs, &id.0)? {
-                    self.replaced.push((*id, old));
+                if !self.index_new(TableId::Blobs, key_of(&id.0), location) {
+                    let old = place_of(&self.reader, TableId::Blobs, &id.0, u64::MAX)?;
+                    self.replaced.extend(old.map(|old| (*id, old)));
+                    self.index(TableId::Blobs, key_of(&id.0), None, Some(location));
                 }
-                self.index(TableId::Blobs, key_of(&id.0), None, Some(location));
                 self.inner.active.add_blob(key_of(&id.0), location);
                 self.inner.blobs_live += 1;
                 Ok(())
@@ -248,16 +263,6 @@ impl<'a> Applying<'a> {
             return None;
         }
         self.inner.damaged.remove(key)
-    }
-
-    /// Where something stands that is stored again although it is there: it is damaged there, or a chunk that
-    /// becomes a blob.
-    fn replaced_place(&self, table: TableId, key: &[u8; 32]) -> Result<Option<Location>> {
-        let index = self.reader.view.indexes.of(table);
-        if !self.suspects.may_hold(table, key_of(key)) && index.find(key_of(key), Some).is_none() {
-            return Ok(None);
-        }
-        place_of(&self.reader, table, key, u64::MAX)
     }
 
     /// Puts a new row in the place of one whose frame is damaged.
@@ -301,26 +306,31 @@ impl<'a> Applying<'a> {
     fn add_entity(&mut self, entity: &NewEntity<'_>) -> Result<()> {
         let NewEntity { address, draft, neighbours, location, ordinal } = *entity;
         let mended = self.mend(&address.0, location);
-        let old = self.replaced_place(TableId::Entities, &address.0)?;
-        let hash = draft.id_hash();
-        let is_same = |other: Location| {
-            Ok(entity_at(&self.reader, other)?.head()?.id == entity_at(&self.reader, location)?.head()?.id)
-        };
-        let head = match old {
-            Some(_) => None,
-            None => head_of(&self.reader, hash, self.suspects.may_hold(TableId::Ids, hash), is_same)?,
-        };
+        let is_new = self.index_new(TableId::Entities, key_of(&address.0), location);
+        let old =
+            if is_new { None } else { place_of(&self.reader, TableId::Entities, &address.0, u64::MAX)? };
         let row =
             self.inner.active.add_entity(address, draft, neighbours, location, (self.revision, ordinal));
         if let Some(old) = old {
             return self.replace_entity(old, row, entity);
         }
-        self.index(TableId::Entities, key_of(&address.0), None, Some(location));
+        if !is_new {
+            self.index(TableId::Entities, key_of(&address.0), None, Some(location));
+        }
         self.inner.entities_live += 1;
         if let Some(damaged) = mended {
             self.inner.active.add_mended(row, damaged.age);
         }
-        let Some(head) = head else {
+        let hash = draft.id_hash();
+        if self.index_new(TableId::Ids, hash, location) {
+            self.inner.ids_live += 1;
+            return Ok(());
+        }
+        let is_same = |other: Location| {
+            Ok(entity_at(&self.reader, other)?.head()?.id == entity_at(&self.reader, location)?.head()?.id)
+        };
+        let may_be_uncovered = self.suspects.may_hold(TableId::Ids, hash);
+        let Some(head) = head_of(&self.reader, hash, may_be_uncovered, is_same)? else {
             self.index(TableId::Ids, hash, None, Some(location));
             self.inner.ids_live += 1;
             return Ok(());

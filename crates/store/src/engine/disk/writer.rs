@@ -17,8 +17,9 @@ use super::log::{LogFile, Reader, Tail};
 use super::queue::Request;
 use super::scan::{Change, Placed, next_chain};
 use super::suspects::Suspects;
-use super::tables::{AppliedBatch, touch_blobs, touch_entities};
+use super::tables::{AppliedBatch, TOUCHED, touch_blobs, touch_entities};
 use crate::batch::{Batch, Operation};
+use crate::budget::Reservation;
 use crate::engine::{Commit, Durability};
 use crate::error::{Error, Result};
 use crate::limits::{BATCH_BYTES_MAX, BATCH_OPERATIONS_MAX};
@@ -66,11 +67,22 @@ struct Appended {
 }
 
 impl DiskEngine {
-    pub(super) fn group_commit(&self, batch: Batch, durability: Durability) -> Result<Commit> {
+    /// Encodes a batch, and holds the memory for it.
+    pub(super) fn encode_ahead(&self, batch: Batch) -> Result<(EncodedBatch, Reservation)> {
         batch.check()?;
         self.check_usable()?;
-        let _memory = self.reserve_for(&batch)?;
-        let request = Request::new(self.encode(batch), durability);
+        let memory = self.reserve_for(&batch)?;
+        Ok((self.encode(batch), memory))
+    }
+
+    /// Commits a batch, together with others that wait.
+    pub(super) fn group_commit(
+        &self,
+        (encoded, _memory): (EncodedBatch, Reservation),
+        durability: Durability,
+    ) -> Result<Commit> {
+        self.check_usable()?;
+        let request = Request::new(encoded, durability);
         self.queue.commit(&request, &self.writer, |writer, waiting| self.commit_group(writer, waiting))
     }
 
@@ -306,8 +318,8 @@ impl DiskEngine {
         }
         let encoded = request.encoded.lock();
         let neighbours = encoded.as_ref().map_or(&[][..], |encoded| encoded.batch.neighbours());
-        let batch =
-            AppliedBatch { revision: commit.revision, changes: &changes, neighbours, suspects: &suspects };
+        let (revision, suspects, is_touched) = (commit.revision, &suspects, changes.len() <= TOUCHED);
+        let batch = AppliedBatch { revision, changes: &changes, neighbours, suspects, is_touched };
         let publish = || {
             for placed in &changes {
                 if let Change::EntityRemoved(address) = &placed.change {
@@ -328,7 +340,7 @@ impl DiskEngine {
     }
 
     /// Syncs, and notes in the log that it was closed in order.
-    pub(super) fn close_log(&self, writer: &mut Writer) -> Result<()> {
+    fn close_log(&self, writer: &mut Writer) -> Result<()> {
         self.reach(writer, Durability::Synced)?;
         let clean = Location::new(writer.segment.id, writer.end);
         if self.closed_at.lock().is_some_and(|place| place == clean) {
@@ -340,6 +352,25 @@ impl DiskEngine {
 }
 
 impl DiskEngine {
+    /// Ends all use of the store, in order if that can be done.
+    pub(super) fn close_store(&self) -> Result<()> {
+        if self.closed.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let mut writer = self.writer.lock();
+        let is_poisoned = self.poisoned.lock().is_some();
+        let closed = match is_poisoned {
+            false => self.close_log(&mut writer),
+            true if writer.synced >= Location(self.published.load(Ordering::Acquire)) => Ok(()),
+            true => self.check_usable(),
+        };
+        self.forget_damaged_sidecars();
+        self.closed.store(true, Ordering::Release);
+        self.waiting.wake();
+        *self.lock.lock() = None;
+        closed
+    }
+
     /// Puts a frame behind the tail that ends the log or a segment. Everything before it is synced.
     fn append_mark(&self, writer: &mut Writer, kind: Kind) {
         let payload = CommitPayload {
