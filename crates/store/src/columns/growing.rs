@@ -26,6 +26,8 @@ pub(crate) struct GrowingRows {
     names: Names,
     bits: Bits,
     packed: Vec<PackedBlock>,
+    /// What the packed blocks take.
+    packed_bytes: u64,
     /// The rows behind the packed blocks: fewer than a block.
     last: PlainBlock,
     rows: usize,
@@ -115,7 +117,7 @@ impl GrowingRows {
         self.bits.push();
         self.rows += 1;
         if self.rows.is_multiple_of(BLOCK_ROWS) {
-            self.packed.push(self.last.pack());
+            self.pack();
             self.last.clear();
         }
         self.rows - 1
@@ -124,10 +126,16 @@ impl GrowingRows {
     /// Packs the last block although it is not full. No row can be added from then on.
     pub(crate) fn pack_last(&mut self) {
         if self.packed.len() < self.blocks() {
-            self.packed.push(self.last.pack());
+            self.pack();
         }
         self.last = PlainBlock::default();
         self.is_finished = true;
+    }
+
+    fn pack(&mut self) {
+        let block = self.last.pack();
+        self.packed_bytes += block.bytes();
+        self.packed.push(block);
     }
 
     /// A block that is full, or any after [`GrowingRows::pack_last`].
@@ -141,9 +149,8 @@ impl GrowingRows {
 
     /// Bytes allocated.
     pub(crate) fn bytes(&self) -> u64 {
-        let blocks = (self.packed.capacity() * size_of::<PackedBlock>()) as u64
-            + self.packed.iter().map(PackedBlock::bytes).sum::<u64>();
-        blocks + self.last.bytes() + self.bits.bytes() + self.names.bytes()
+        let blocks = (self.packed.capacity() * size_of::<PackedBlock>()) as u64;
+        blocks + self.packed_bytes + self.last.bytes() + self.bits.bytes() + self.names.bytes()
     }
 }
 

@@ -70,7 +70,7 @@ use self::tables::{RecordPlace, Tables};
 use self::texts::Encoder;
 use self::writer::{SEGMENT_ROOM_BYTES, Writer};
 use crate::batch::{Batch, BlobForm, RecordKey};
-use crate::budget::{Budget, MEMORY_BYTES_MIN, MemoryUse, Reservation};
+use crate::budget::{Budget, MemoryUse, Reservation};
 use crate::change::Changes;
 use crate::engine::waiting::Waiting;
 use crate::engine::{BackupOptions, BackupReport, FreeOptions, FreeReport, Pins};
@@ -114,6 +114,7 @@ pub(crate) struct DiskEngine {
     index_memory: Mutex<Reservation>,
     filter_memory: Mutex<Reservation>,
     column_memory: Mutex<Reservation>,
+    active_memory: Mutex<Reservation>,
     record_memory: Mutex<Reservation>,
     /// Entities and blobs behind this place are not visible yet.
     published: AtomicU64,
@@ -209,6 +210,7 @@ impl DiskEngine {
             index_memory: held(MemoryUse::Index),
             filter_memory: held(MemoryUse::Filters),
             column_memory: held(MemoryUse::Columns),
+            active_memory: held(MemoryUse::Columns),
             record_memory: held(MemoryUse::Records),
             cache: EntityCache::new(&budget, options.cache_bytes_max),
             buffers: Buffers::new(&budget, options.buffer_pool_bytes_max),
@@ -533,14 +535,7 @@ impl Engine for DiskEngine {
 
     fn set_memory_bytes_max(&self, bytes: u64) -> Result<()> {
         self.check_open()?;
-        self.budget.set_bytes_max(bytes);
-        let _writer = self.writer.lock();
-        if self.budget.total() > self.budget.bytes_max() || bytes < MEMORY_BYTES_MIN {
-            self.cover_less()?;
-        } else {
-            self.may_cover_more.store(true, Ordering::Release);
-        }
-        Ok(())
+        self.change_memory_bytes_max(bytes)
     }
 
     fn compact(&self, options: &CompactOptions, progress: ProgressFn<'_>) -> Result<CompactReport> {
@@ -557,7 +552,7 @@ impl Engine for DiskEngine {
 
     fn maintain(&self) -> Result<bool> {
         self.cache.revive(&self.budget, self.log.view.load().covered_from > 0);
-        Ok(self.cover_more()? || self.compact_if_worthwhile()? || self.scrub_by_itself()?)
+        Ok(self.seal_if_large()? || self.cover_more()? || self.compact_if_worthwhile()? || self.scrub_by_itself()?)
     }
 
     fn check(&self, progress: ProgressFn<'_>) -> Result<CheckReport> {

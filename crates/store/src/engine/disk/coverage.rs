@@ -15,7 +15,7 @@ use super::indexes::Indexes;
 use super::sidecar::TableId;
 use super::view::{Sealed, View, is_head, row_place};
 use crate::batch::{Batch, Operation};
-use crate::budget::{MemoryUse, Reservation};
+use crate::budget::{MEMORY_BYTES_MIN, MemoryUse, Reservation};
 use crate::error::{Error, ErrorKind, Result};
 
 /// The segment that is written is sealed early when it holds this part of the budget.
@@ -23,6 +23,13 @@ const ACTIVE_PART: u64 = 4;
 /// What an operation takes on its way into the log beside its bytes: a frame's header and key, its row before
 /// it has a place, and the judgement.
 const OPERATION_BYTES: u64 = 320;
+/// When nothing else is left to be let go of, it is sealed if it holds this part.
+const ACTIVE_PART_LAST: u64 = 64;
+/// What an entity takes in the columns and lists of the segment that is being written, before a block of rows is
+/// packed; a blob; and a record or a removal beside its name.
+const ROW_BYTES: u64 = 240;
+const BLOB_BYTES: u64 = 24;
+const NOTE_BYTES: u64 = 96;
 /// How long to wait for other batches before looking again.
 const WAIT: Duration = Duration::from_millis(50);
 /// What an entry of the index takes while and after it is built, at most.
@@ -36,37 +43,43 @@ impl DiskEngine {
         self.tables.inner.read().active.bytes() > self.budget.bytes_max() / ACTIVE_PART
     }
 
-    /// Sees to it that the indexes have room for what a batch adds. Only the holder of the commit lock may
-    /// do this.
-    pub(super) fn make_index_room(&self, batch: &Batch) -> Result<()> {
-        let (mut entities, mut blobs) = (0, 0);
-        for operation in batch.operations() {
-            match operation {
-                Operation::PutEntity(_) => entities += 1,
-                Operation::PutBlob { .. } => blobs += 1,
-                _ => {}
-            }
+    /// Changes the budget, and lets go of what is beyond a smaller one.
+    pub(super) fn change_memory_bytes_max(&self, bytes: u64) -> Result<()> {
+        self.budget.set_bytes_max(bytes);
+        // What a poisoned store holds of its last segment it keeps.
+        if self.check_usable().is_ok() {
+            self.seal_if_large()?;
         }
-        let has_room = |view: &View| {
-            let mut reservation = self.index_memory.lock();
-            let indexes = &view.indexes;
-            let mut allow = |bytes: u64| reservation.try_resize(indexes.bytes() + bytes);
-            let has_room = indexes.entities.make_room(entities, &mut allow)
-                && indexes.ids.make_room(entities, &mut allow)
-                && indexes.blobs.make_room(blobs, &mut allow);
-            reservation.resize(indexes.bytes());
-            has_room
-        };
-        if has_room(&self.log.view.load())
-            || ((self.buffers.let_go() | self.cache.let_go()) && has_room(&self.log.view.load()))
-        {
-            return Ok(());
+        let _writer = self.writer.lock();
+        if self.budget.total() > self.budget.bytes_max() || bytes < MEMORY_BYTES_MIN {
+            self.cover_less()?;
+        } else {
+            self.may_cover_more.store(true, Ordering::Release);
         }
-        self.cover_less()?;
-        if has_room(&self.log.view.load()) {
-            return Ok(());
+        Ok(())
+    }
+
+    /// Whether there is memory for what indexes and columns will hold of a batch, which is taken for it then. Only
+    /// the holder of the commit lock may do this.
+    pub(super) fn has_room(&self, batch: &Batch) -> bool {
+        let growth = Growth::of(batch);
+        self.has_room_now(&growth)
+            || ((self.buffers.let_go() | self.cache.let_go()) && self.has_room_now(&growth))
+    }
+
+    fn has_room_now(&self, growth: &Growth) -> bool {
+        let active = self.tables.inner.read().active.bytes();
+        if !self.active_memory.lock().try_resize(active + growth.active_bytes) {
+            return false;
         }
-        Err(self.no_memory("the index of a batch", (entities + blobs) as u64 * ENTRY_BYTES))
+        let mut reservation = self.index_memory.lock();
+        let indexes = &self.log.view.load().indexes;
+        let mut allow = |bytes: u64| reservation.try_resize(indexes.bytes() + bytes);
+        let has_room = indexes.entities.make_room(growth.entities, &mut allow)
+            && indexes.ids.make_room(growth.entities, &mut allow)
+            && indexes.blobs.make_room(growth.blobs, &mut allow);
+        reservation.resize(indexes.bytes());
+        has_room
     }
 
     /// Reserves what a batch takes on its way into the log; waits for other batches if it must.
@@ -86,19 +99,43 @@ impl DiskEngine {
         }
     }
 
-    /// Lets go of memory that only makes things faster; whether there was any.
+    /// Lets go of memory that only makes things faster, and at last of what is held of the segment that is being
+    /// written; whether there was any.
     fn let_go(&self) -> Result<bool> {
         if self.buffers.let_go() || self.cache.let_go() {
             return Ok(true);
         }
-        let _writer = self.writer.lock();
+        let mut writer = self.writer.lock();
         self.check_usable()?;
-        let view = self.log.view.load();
-        let covers_more = view.covered_from + 1 < view.segments.len();
+        let covers_more = {
+            let view = self.log.view.load();
+            view.covered_from + 1 < view.segments.len()
+        };
         if covers_more {
             self.cover_less()?;
+            return Ok(true);
         }
-        Ok(covers_more)
+        let held = self.tables.inner.read().active.bytes();
+        let is_worthwhile = held > self.budget.bytes_max() / ACTIVE_PART_LAST;
+        if is_worthwhile {
+            self.roll(&mut writer)?;
+            self.cover_less()?;
+        }
+        Ok(is_worthwhile)
+    }
+
+    /// Seals the segment that is being written if too much memory is held of it; whether it did.
+    pub(super) fn seal_if_large(&self) -> Result<bool> {
+        if !self.is_active_large() {
+            return Ok(false);
+        }
+        let mut writer = self.writer.lock();
+        self.check_usable()?;
+        let is_large = self.is_active_large();
+        if is_large {
+            self.roll(&mut writer)?;
+        }
+        Ok(is_large)
     }
 
     /// The error that there is no memory left for something.
@@ -242,8 +279,45 @@ impl DiskEngine {
         let inner = self.tables.inner.read();
         // Filters are counted where they are loaded.
         let filters = self.filter_memory.lock().bytes();
-        self.column_memory.lock().resize(sidecars.saturating_sub(filters) + inner.active.bytes());
+        self.column_memory.lock().resize(sidecars.saturating_sub(filters));
+        self.active_memory.lock().resize(inner.active.bytes());
         self.record_memory.lock().resize(inner.record_bytes());
+    }
+}
+
+/// What will be held in memory of a batch, at most.
+#[derive(Default)]
+pub(super) struct Growth {
+    entities: usize,
+    blobs: usize,
+    /// In the columns and lists of the segment that is being written.
+    active_bytes: u64,
+}
+
+impl Growth {
+    pub(super) fn of(batch: &Batch) -> Self {
+        let mut growth = Self { active_bytes: size_of_val(batch.neighbours()) as u64, ..Self::default() };
+        for operation in batch.operations() {
+            growth.active_bytes += match operation {
+                Operation::PutEntity(_) => {
+                    growth.entities += 1;
+                    ROW_BYTES
+                }
+                Operation::PutBlob { .. } => {
+                    growth.blobs += 1;
+                    BLOB_BYTES
+                }
+                Operation::RemoveEntity(_) | Operation::RemoveBlob(_) => NOTE_BYTES,
+                Operation::PutRecord { key, .. } | Operation::RemoveRecord { key, .. } => {
+                    NOTE_BYTES + (key.collection().len() + key.key().len()) as u64
+                }
+            };
+        }
+        growth
+    }
+
+    pub(super) fn bytes(&self) -> u64 {
+        self.active_bytes + (self.entities * 2 + self.blobs) as u64 * ENTRY_BYTES
     }
 }
 
@@ -299,7 +373,12 @@ impl Active {
 
 #[cfg(all(test, feature = "testing"))]
 mod tests {
+    use std::path::Path;
+
+    use statlas_core::Entity;
+
     use crate::batch::Batch;
+    use crate::budget::MEMORY_BYTES_MIN;
     use crate::engine::disk::DiskEngine;
     use crate::engine::{Durability, Engine};
     use crate::error::ErrorKind;
@@ -351,5 +430,87 @@ mod tests {
             assert_eq!(report.damage, Vec::<String>::new());
         }
         assert!(refused > 0, "no batch was refused: the test itself is at fault");
+    }
+
+    /// An entity of which much is in memory, and its text: it has many neighbours.
+    fn much_in_memory(number: usize) -> Entity {
+        let neighbours: Vec<String> = (0..60_000).map(|at| format!("\"{number}-{at}\"")).collect();
+        let text = format!(
+            r#"{{"profile": "stat7", "id": "hub-{number}", "entity_type": "concept", "realm": "data",
+            "coordinates": {{"realm": "data", "lineage": 1, "adjacency": [{}], "horizon": "genesis",
+            "resonance": 0.5, "velocity": 0.25, "density": 0.75}},
+            "created_at": "2025-01-01T00:00:00.000Z", "state": {{}}}}"#,
+            neighbours.join(",")
+        );
+        Entity::from_json(text.as_bytes()).expect("it is an entity")
+    }
+
+    fn put(engine: &DiskEngine, entity: Entity) {
+        let mut batch = Batch::new();
+        batch.put_entity(entity);
+        engine.commit(batch, Durability::Written).expect("it is taken");
+    }
+
+    /// A store in which twice the smallest budget is held of the last segment, after a crash if asked for.
+    fn crammed(path: &Path, crash: bool) -> DiskEngine {
+        let options = Options { memory_bytes_max: Some(1 << 30), maintenance: false, ..Options::default() };
+        let engine = DiskEngine::open(path, &options).expect("it opens");
+        (0..70).for_each(|number| put(&engine, much_in_memory(number)));
+        assert!(engine.tables.inner.read().active.bytes() > 2 * MEMORY_BYTES_MIN);
+        if crash {
+            let copy = path.with_extension("copy");
+            let log = copy.join("log");
+            std::fs::create_dir_all(&log).expect("it can be made");
+            std::fs::copy(path.join("STATLAS"), copy.join("STATLAS")).expect("it can be copied");
+            for file in std::fs::read_dir(path.join("log")).expect("it is there") {
+                let file = file.expect("it is there");
+                std::fs::copy(file.path(), log.join(file.file_name())).expect("it can be copied");
+            }
+            return DiskEngine::open(&copy, &small()).expect("it opens in a smaller budget");
+        }
+        engine
+    }
+
+    fn small() -> Options {
+        Options { memory_bytes_max: Some(MEMORY_BYTES_MIN), maintenance: false, ..Options::default() }
+    }
+
+    fn is_within_budget(engine: &DiskEngine) -> bool {
+        let stats = engine.stats();
+        stats.memory.iter().map(|held| held.bytes).sum::<u64>() <= stats.memory_bytes_max
+    }
+
+    #[test]
+    fn a_budget_that_is_smaller_than_before_is_kept_and_writes_go_on() {
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let path = folder.path().join("store");
+        let engine = crammed(&path, false);
+        engine.set_memory_bytes_max(MEMORY_BYTES_MIN).expect("it can be changed");
+        assert!(is_within_budget(&engine));
+        put(&engine, much_in_memory(70));
+        engine.close().expect("it closes");
+        let engine = DiskEngine::open(&path, &small()).expect("it opens");
+        assert!(is_within_budget(&engine));
+        put(&engine, much_in_memory(71));
+        assert_eq!(engine.stats().entities, 72);
+    }
+
+    #[test]
+    fn what_is_sealed_when_a_store_is_closed_takes_little_when_it_is_opened() {
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let path = folder.path().join("store");
+        crammed(&path, false).close().expect("it closes");
+        let engine = DiskEngine::open(&path, &small()).expect("it opens");
+        assert!(is_within_budget(&engine));
+        assert_eq!(engine.stats().entities, 70);
+    }
+
+    #[test]
+    fn after_a_crash_a_store_can_be_written_to_in_a_smaller_budget() {
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let engine = crammed(&folder.path().join("store"), true);
+        put(&engine, much_in_memory(70));
+        assert!(is_within_budget(&engine));
+        assert_eq!(engine.stats().entities, 71);
     }
 }

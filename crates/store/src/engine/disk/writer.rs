@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::DiskEngine;
+use super::coverage::Growth;
 use super::encode::EncodedBatch;
 use super::format::{
     COMMIT_FRAME_BYTES, CommitPayload, Kind, Label, Location, Salt, SegmentHeader, write_frame,
@@ -19,7 +20,7 @@ use super::scan::{Change, Placed, next_chain};
 use super::suspects::Suspects;
 use super::tables::{AppliedBatch, TOUCHED, touch_blobs, touch_entities};
 use crate::batch::{Batch, Operation};
-use crate::budget::Reservation;
+use crate::budget::{MEMORY_BYTES_MIN, Reservation};
 use crate::engine::{Commit, Durability};
 use crate::error::{Error, Result};
 use crate::limits::{BATCH_BYTES_MAX, BATCH_OPERATIONS_MAX};
@@ -30,6 +31,9 @@ const TAIL_BYTES_MAX: usize = 1 << 20;
 /// A segment is mapped with room for the largest batch behind the size at which a new one is begun.
 pub(super) const SEGMENT_ROOM_BYTES: u64 =
     (BATCH_BYTES_MAX + BATCH_OPERATIONS_MAX * 80 + COMMIT_FRAME_BYTES) as u64;
+
+/// A segment of which more is in memory is sealed when the store is closed.
+const UNSEALED_BYTES_MAX: u64 = MEMORY_BYTES_MIN / 4;
 
 /// What only the holder of the commit lock touches.
 pub(super) struct Writer {
@@ -150,15 +154,34 @@ impl DiskEngine {
     /// memory for what the indexes will hold of it.
     fn make_room(&self, writer: &mut Writer, group: &mut Group, encoded: &mut EncodedBatch) -> Result<()> {
         self.encode_for_segment(encoded);
-        let full = writer.end + encoded.bytes_max() as u64 > self.segment_bytes || self.is_active_large();
-        if full && writer.end > writer.segment.data_start {
+        if writer.end + encoded.bytes_max() as u64 > self.segment_bytes || self.is_active_large() {
+            self.end_segment(writer, group, encoded)?;
+        }
+        if self.has_room(&encoded.batch) {
+            return Ok(());
+        }
+        self.cover_less()?;
+        if self.has_room(&encoded.batch) {
+            return Ok(());
+        }
+        self.end_segment(writer, group, encoded)?;
+        self.cover_less()?;
+        if self.has_room(&encoded.batch) {
+            return Ok(());
+        }
+        Err(self.no_memory("what is kept in memory of a batch", Growth::of(&encoded.batch).bytes()))
+    }
+
+    /// Begins a new segment, unless nothing stands in this one.
+    fn end_segment(&self, writer: &mut Writer, group: &mut Group, encoded: &mut EncodedBatch) -> Result<()> {
+        if writer.end > writer.segment.data_start {
             // What stands in a segment must be visible before the segment is sealed.
             self.finish_group(writer, group);
             self.check_usable()?;
             self.roll(writer)?;
             self.encode_for_segment(encoded);
         }
-        self.make_index_room(&encoded.batch)
+        Ok(())
     }
 
     fn judge_and_append(
@@ -341,6 +364,10 @@ impl DiskEngine {
 
     /// Syncs, and notes in the log that it was closed in order.
     fn close_log(&self, writer: &mut Writer) -> Result<()> {
+        // Opening reads a segment that was not sealed, with all the memory that this takes.
+        if self.tables.inner.read().active.bytes() > UNSEALED_BYTES_MAX {
+            self.roll(writer)?;
+        }
         self.reach(writer, Durability::Synced)?;
         let clean = Location::new(writer.segment.id, writer.end);
         if self.closed_at.lock().is_some_and(|place| place == clean) {
