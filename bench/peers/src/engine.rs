@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::data::{Key, Row};
 use crate::section::Section;
 
+mod ahead;
 mod append;
 mod entities;
 mod fjall;
@@ -155,6 +156,16 @@ pub(crate) trait Engine: Send + Sync {
     ///
     /// Those of the engine.
     fn commit(&self, rows: &mut [Row]) -> Result<()>;
+
+    /// Stores rows in batches, each committed by itself as [`Engine::commit`] does it and before the next one is,
+    /// while another thread makes the next one ready, if there is anything to make ready.
+    ///
+    /// # Errors
+    ///
+    /// Those of the engine.
+    fn load(&self, rows: &mut [Row], batch: usize) -> Result<()> {
+        rows.chunks_mut(batch).try_for_each(|rows| self.commit(rows))
+    }
 
     /// Hands a reader of the calling thread to `work`.
     ///

@@ -27,13 +27,26 @@ impl Entities {
     }
 }
 
+fn batch_of(rows: &mut [Row]) -> Result<Batch> {
+    let mut batch = Batch::new();
+    for row in rows {
+        batch.put_entity(*row.entity.take().context("a row without its entity")?);
+    }
+    Ok(batch)
+}
+
 impl Engine for Entities {
     fn commit(&self, rows: &mut [Row]) -> Result<()> {
-        let mut batch = Batch::new();
-        for row in rows {
-            batch.put_entity(*row.entity.take().context("a row without its entity")?);
+        self.store.commit(batch_of(rows)?, self.durability)?;
+        Ok(())
+    }
+
+    fn load(&self, rows: &mut [Row], batch: usize) -> Result<()> {
+        let mut loader = self.store.loader(self.durability)?;
+        for rows in rows.chunks_mut(batch) {
+            loader.commit(batch_of(rows)?)?;
         }
-        self.store.commit(batch, self.durability)?;
+        loader.finish()?;
         Ok(())
     }
 

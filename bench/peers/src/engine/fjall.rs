@@ -6,9 +6,9 @@ use anyhow::Result;
 use fjall::config::{
     BloomConstructionPolicy, FilterPolicy, FilterPolicyEntry, HashRatioPolicy, PinningPolicy,
 };
-use fjall::{Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions, PersistMode};
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions, OwnedWriteBatch, PersistMode};
 
-use super::{Engine, Level, Reader, Settings, View};
+use super::{Engine, Level, Reader, Settings, View, ahead};
 use crate::data::{Key, Row};
 
 pub(crate) const SETTINGS: &str = "one batch per commit, PersistMode::SyncData (Buffer in `mixed`); shared cache size; \
@@ -62,13 +62,23 @@ fn options(settings: &Settings) -> KeyspaceCreateOptions {
         .filter_block_pinning_policy(PinningPolicy::all(true))
 }
 
-impl Engine for Fjall {
-    fn commit(&self, rows: &mut [Row]) -> Result<()> {
+impl Fjall {
+    fn batch_of(&self, rows: &[Row]) -> OwnedWriteBatch {
         let mut batch = self.database.batch().durability(Some(self.mode));
         for row in rows {
             batch.insert(&self.rows, row.key.as_slice(), row.value.as_slice());
         }
-        Ok(batch.commit()?)
+        batch
+    }
+}
+
+impl Engine for Fjall {
+    fn commit(&self, rows: &mut [Row]) -> Result<()> {
+        Ok(self.batch_of(rows).commit()?)
+    }
+
+    fn load(&self, rows: &mut [Row], batch: usize) -> Result<()> {
+        ahead::load(rows, batch, |rows| self.batch_of(rows), |batch| Ok(batch.commit()?))
     }
 
     fn read(&self, _: View, work: &mut dyn FnMut(&mut dyn Reader) -> Result<()>) -> Result<()> {

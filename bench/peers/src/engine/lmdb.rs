@@ -6,7 +6,7 @@ use anyhow::Result;
 use heed::types::Bytes;
 use heed::{CommitOrAbort, Database, Env, EnvFlags, EnvOpenOptions, RoTxn, WithTls};
 
-use super::{Engine, Level, Reader, Settings, View};
+use super::{Engine, Level, Reader, Settings, View, ahead};
 use crate::data::{Key, Row};
 
 pub(crate) const SETTINGS: &str = "one write transaction per commit, synced by default (MDB_NOSYNC in `mixed`); the page \
@@ -45,14 +45,23 @@ impl Lmdb {
     }
 }
 
-impl Engine for Lmdb {
-    fn commit(&self, rows: &mut [Row]) -> Result<()> {
-        rows.sort_unstable_by_key(|row| row.key);
+impl Lmdb {
+    fn commit_sorted(&self, rows: &[Row]) -> Result<()> {
         let mut transaction = self.environment.write_txn()?;
         for row in rows {
             self.rows.put(&mut transaction, &row.key, &row.value)?;
         }
         Ok(transaction.commit()?)
+    }
+}
+
+impl Engine for Lmdb {
+    fn commit(&self, rows: &mut [Row]) -> Result<()> {
+        self.commit_sorted(ahead::sorted(rows))
+    }
+
+    fn load(&self, rows: &mut [Row], batch: usize) -> Result<()> {
+        ahead::load(rows, batch, ahead::sorted, |rows| self.commit_sorted(rows))
     }
 
     fn read(&self, view: View, work: &mut dyn FnMut(&mut dyn Reader) -> Result<()>) -> Result<()> {

@@ -9,7 +9,7 @@ use redb::{
     TableError,
 };
 
-use super::{Engine, Level, Reader, Settings, View};
+use super::{Engine, Level, Reader, Settings, View, ahead};
 use crate::data::{Key, Row};
 
 pub(crate) const SETTINGS: &str = "one write transaction per commit, Durability::Immediate (in `mixed` None, with \
@@ -50,17 +50,26 @@ impl Redb {
     }
 }
 
-impl Engine for Redb {
-    fn commit(&self, rows: &mut [Row]) -> Result<()> {
+impl Redb {
+    fn commit_sorted(&self, rows: &[Row]) -> Result<()> {
         let mut transaction = self.database.begin_write()?;
         transaction.set_durability(self.durability())?;
-        rows.sort_unstable_by_key(|row| row.key);
         let mut table = transaction.open_table(ROWS)?;
         for row in rows {
             table.insert(&row.key, row.value.as_slice())?;
         }
         drop(table);
         Ok(transaction.commit()?)
+    }
+}
+
+impl Engine for Redb {
+    fn commit(&self, rows: &mut [Row]) -> Result<()> {
+        self.commit_sorted(ahead::sorted(rows))
+    }
+
+    fn load(&self, rows: &mut [Row], batch: usize) -> Result<()> {
+        ahead::load(rows, batch, ahead::sorted, |rows| self.commit_sorted(rows))
     }
 
     fn read(&self, view: View, work: &mut dyn FnMut(&mut dyn Reader) -> Result<()>) -> Result<()> {

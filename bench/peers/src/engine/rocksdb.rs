@@ -9,7 +9,7 @@ use rocksdb::{
     WriteOptions,
 };
 
-use super::{Engine, Level, Reader, Settings, View};
+use super::{Engine, Level, Reader, Settings, View, ahead};
 use crate::data::{Key, Row};
 
 pub(crate) const SETTINGS: &str = "one WriteBatch per commit, sync = true (false in `mixed`); point-lookup options: hash \
@@ -70,13 +70,26 @@ fn table(cache: &Cache, settings: &Settings) -> BlockBasedOptions {
     table
 }
 
+fn batch_of(rows: &[Row]) -> WriteBatch {
+    let mut batch = WriteBatch::default();
+    for row in rows {
+        batch.put(row.key, &row.value);
+    }
+    batch
+}
+
 impl Engine for Rocks {
     fn commit(&self, rows: &mut [Row]) -> Result<()> {
-        let mut batch = WriteBatch::default();
-        for row in rows {
-            batch.put(row.key, &row.value);
-        }
-        Ok(self.database.write_opt(batch, &self.write)?)
+        Ok(self.database.write_opt(batch_of(rows), &self.write)?)
+    }
+
+    fn load(&self, rows: &mut [Row], batch: usize) -> Result<()> {
+        ahead::load(
+            rows,
+            batch,
+            |rows| batch_of(rows),
+            |batch| Ok(self.database.write_opt(batch, &self.write)?),
+        )
     }
 
     fn read(&self, _: View, work: &mut dyn FnMut(&mut dyn Reader) -> Result<()>) -> Result<()> {

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use anyhow::{Result, anyhow};
 use rusqlite::{CachedStatement, Connection, OptionalExtension};
 
-use super::{Engine, Level, Reader, Settings, View};
+use super::{Engine, Level, Reader, Settings, View, ahead};
 use crate::data::{Key, Row};
 
 pub(crate) const SETTINGS: &str = "WAL, synchronous = FULL (NORMAL in `mixed`); WITHOUT ROWID table in pages of 8 KiB, \
@@ -79,9 +79,8 @@ fn connect(file: &Path, settings: &Settings) -> Result<Connection> {
     Ok(connection)
 }
 
-impl Engine for Sqlite {
-    fn commit(&self, rows: &mut [Row]) -> Result<()> {
-        rows.sort_unstable_by_key(|row| row.key);
+impl Sqlite {
+    fn commit_sorted(&self, rows: &[Row]) -> Result<()> {
         // SQLite lets one connection write at a time; a lock in the process wakes the next one sooner than
         // SQLite's own waiting, which sleeps and tries again.
         let mut writer = self.writer.lock().map_err(|_| anyhow!("another thread failed"))?;
@@ -92,6 +91,16 @@ impl Engine for Sqlite {
         }
         drop(put);
         Ok(transaction.commit()?)
+    }
+}
+
+impl Engine for Sqlite {
+    fn commit(&self, rows: &mut [Row]) -> Result<()> {
+        self.commit_sorted(ahead::sorted(rows))
+    }
+
+    fn load(&self, rows: &mut [Row], batch: usize) -> Result<()> {
+        ahead::load(rows, batch, ahead::sorted, |rows| self.commit_sorted(rows))
     }
 
     fn read(&self, view: View, work: &mut dyn FnMut(&mut dyn Reader) -> Result<()>) -> Result<()> {

@@ -47,13 +47,26 @@ impl Statlas {
     }
 }
 
+fn batch_of(rows: &mut [Row]) -> Batch {
+    let mut batch = Batch::new();
+    for row in rows {
+        batch.put_blob(std::mem::take(&mut row.value));
+    }
+    batch
+}
+
 impl Engine for Statlas {
     fn commit(&self, rows: &mut [Row]) -> Result<()> {
-        let mut batch = Batch::new();
-        for row in rows {
-            batch.put_blob(std::mem::take(&mut row.value));
+        self.store.commit(batch_of(rows), self.durability)?;
+        Ok(())
+    }
+
+    fn load(&self, rows: &mut [Row], batch: usize) -> Result<()> {
+        let mut loader = self.store.loader(self.durability)?;
+        for rows in rows.chunks_mut(batch) {
+            loader.commit(batch_of(rows))?;
         }
-        self.store.commit(batch, self.durability)?;
+        loader.finish()?;
         Ok(())
     }
 

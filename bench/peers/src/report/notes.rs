@@ -1,7 +1,8 @@
 //! What a reader has to know about each table.
 
-pub(super) const LOAD: &str = "Rows/s from the first commit to the return of the last, each batch on the device before \
-the next one begins. Statlas computes the SHA-256 of every value in that time; the others are handed the keys. \
+pub(super) const LOAD: &str = "Rows/s from the first commit to the return of the last, each batch written and synced by \
+itself before the next one is, while a second thread makes the next one ready: Statlas hashes and frames it, RocksDB and \
+fjall get their write batch, LMDB, redb and SQLite get it sorted. Statlas computes the SHA-256 of every value in that time; the others are handed the keys. \
 `bare-append` writes as many bytes as Statlas's log and knows nothing. Syncs are counted at the system's interface; \
 LMDB does a second one for each commit, as a write to a file opened with O_DSYNC, that is not counted. CPU: of all \
 threads of the process. What an engine puts off beyond the last commit is not in these figures. \

@@ -16,9 +16,7 @@ pub(super) fn perform(task: &Task, rows: u64, batch: usize) -> Result<()> {
     let engine = task.open()?;
     let (written_before, syncs_before) = (process::written_bytes()?, syncs::count());
     let (started, processor) = (Instant::now(), process::process_time());
-    for batch in rows.chunks_mut(batch) {
-        engine.commit(batch)?;
-    }
+    engine.load(&mut rows, batch)?;
     let seconds = started.elapsed().as_secs_f64();
     let processor = process::process_time() - processor;
     let syncs = syncs::count() - syncs_before;
