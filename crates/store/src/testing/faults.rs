@@ -119,6 +119,8 @@ pub struct Tally {
     is_repeatable: bool,
     /// How many states were tried.
     pub tried: u64,
+    /// How many were asked for.
+    wanted: u64,
     /// How many of them failed.
     pub failed: u64,
     /// The first state that failed in each way, and how many did.
@@ -155,7 +157,15 @@ const WAY_CHARS: usize = 90;
 
 impl Tally {
     fn new(campaign: &'static str, is_repeatable: bool) -> Self {
-        Self { campaign, is_repeatable, tried: 0, failed: 0, failures: Vec::new(), scope: String::new() }
+        Self {
+            campaign,
+            is_repeatable,
+            tried: 0,
+            wanted: 0,
+            failed: 0,
+            failures: Vec::new(),
+            scope: String::new(),
+        }
     }
 
     fn fail(&mut self, failed: FailedState) {
@@ -183,9 +193,16 @@ impl Tally {
     ///
     /// # Panics
     ///
-    /// If a state failed, or if none was tried.
+    /// If a state failed, or if too few were tried.
     pub fn assert_sound(&self) {
         assert!(self.tried > 0, "{}: nothing was tried", self.campaign);
+        assert!(
+            self.tried >= self.wanted,
+            "{}: only {} of {} states",
+            self.campaign,
+            self.tried,
+            self.wanted
+        );
         assert!(self.failed == 0, "{self}");
     }
 }
@@ -197,6 +214,7 @@ fn for_each_seed(
     mut try_seed: impl FnMut(&mut Tally, u64) -> Result<(), Failure>,
 ) -> usize {
     let mut seeds = 0;
+    tally.wanted = if options.only.is_some() { 1 } else { options.states };
     for seed in options.seed.. {
         let enough = if options.only.is_some() { seeds > 0 } else { tally.tried >= options.states };
         if enough || !(options.goes_on)() {

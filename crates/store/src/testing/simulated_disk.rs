@@ -6,6 +6,7 @@
 //! the same disk: there is no clock and no chance in it. Folders lie in the top folder, files are renamed
 //! within their folder. What reading costs, and access rights, are not simulated.
 
+mod aside;
 mod call;
 mod content;
 mod crash;
@@ -19,6 +20,7 @@ use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 
+pub(crate) use self::aside::Aside;
 use self::call::Calls;
 pub use self::call::{Call, Fault, Operation, Plan};
 use self::content::Content;

@@ -4,7 +4,7 @@ use super::layout::{Piece, pieces};
 use super::run::Run;
 use crate::store::Options;
 use crate::testing::auditor::{Auditor, Outcome};
-use crate::testing::simulated_disk::{Crash, SimulatedDisk};
+use crate::testing::simulated_disk::{Aside, Crash, SimulatedDisk};
 use crate::testing::{Failure, Random};
 
 /// A store at rest.
@@ -54,10 +54,11 @@ impl AtRest {
     pub(super) fn make(seed: u64, bytes: usize) -> Result<Self, Failure> {
         let (mut run, opened) = Run::begin(SimulatedDisk::new(), seed);
         expect_done(opened?)?;
+        let of_store = |name: &String| !Aside::has(name);
         loop {
             expect_done(run.step()?.1)?;
-            let used: usize =
-                run.disk.names().iter().filter_map(|name| run.disk.content(name)).map(|f| f.len()).sum();
+            let names = run.disk.names().into_iter().filter(of_store);
+            let used: usize = names.filter_map(|name| run.disk.content(&name)).map(|file| file.len()).sum();
             if used >= bytes {
                 break;
             }
@@ -70,7 +71,7 @@ impl AtRest {
             let pieces = if name.ends_with(".seg") { pieces(&bytes) } else { Vec::new() };
             FileAtRest { name, bytes, pieces }
         };
-        let files = disk.names().into_iter().map(read).collect();
+        let files = disk.names().into_iter().filter(of_store).map(read).collect();
         Ok(Self { options, auditor, files, disk: disk.crash(Crash::Everything, &mut Random::new(0)) })
     }
 

@@ -1,8 +1,8 @@
 //! Power cuts and kills after every call of a workload, and again while the store recovers from them.
 
 use super::at_rest::expect_done;
-use super::run::unopened;
-use super::{Campaign, FaultOptions, States, Tally, Tried, for_each_seed, run::Run, try_all};
+use super::run::{MadeBackup, Run, restored, unopened};
+use super::{Campaign, FaultOptions, States, Tally, Tried, for_each_seed, try_all};
 use crate::batch::{Batch, Expected, RecordKey};
 use crate::engine::Durability;
 use crate::store::Options;
@@ -14,6 +14,10 @@ use crate::testing::{Failure, Random};
 
 /// Steps of one workload.
 const STEPS: usize = 100;
+
+/// So many calls after a backup was made it is restored after each of them, and of later ones after each so-manieth.
+const BACKUP_MOMENTS: usize = 4;
+const BACKUP_EVERY: usize = 16;
 
 /// What is tried after each call.
 const CRASHES: [Crash; 14] = [
@@ -56,6 +60,7 @@ struct Recording {
     seed: u64,
     options: Options,
     moments: Vec<(Moment, Promise)>,
+    backups: Vec<MadeBackup>,
     auditor: Auditor,
 }
 
@@ -82,8 +87,8 @@ impl Recording {
             }
         }
         let moments = run.disk.take_moments().into_iter().zip(promises).collect();
-        let Run { options, auditor, .. } = run;
-        Ok(Self { seed, options, moments, auditor })
+        let Run { options, auditor, backups, .. } = run;
+        Ok(Self { seed, options, moments, backups, auditor })
     }
 
     fn try_state(&self, state: u64) -> Result<Tried, Failure> {
@@ -96,11 +101,33 @@ impl Recording {
         let known = self.auditor.known();
         let image = moment.crash(crash, &mut random);
         let audit = Audit { options: &self.options, known, promise, random: &mut random };
-        audit.image(&image, crash).map_err(|failure| {
+        let backup = self.backup(&image, at);
+        backup.and_then(|()| audit.image(&image, crash)).map_err(|failure| {
             let calls = self.moments.len() - 1;
             format!("{crash:?} after call {at} of {calls} that change something: {failure}")
         })?;
         Ok(Tried::Sound)
+    }
+
+    /// A backup that was done gives back what it was made of, or what the one gives that was under way.
+    fn backup(&self, image: &SimulatedDisk, at: usize) -> Result<(), Failure> {
+        let done = self.backups.iter().rfind(|backup| backup.done <= at + 1);
+        let under_way = self.backups.iter().find(|backup| backup.begun <= at && at + 1 < backup.done);
+        let is_recent = done.is_some_and(|backup| at < backup.done + BACKUP_MOMENTS);
+        // Later calls do nothing to it, so few of them are enough.
+        if under_way.is_none() && !is_recent && !at.is_multiple_of(BACKUP_EVERY) {
+            return Ok(());
+        }
+        let store = restored(image, &self.options).map_err(|failure| format!("restoring: {failure}"))?;
+        let Some(store) = store else {
+            return if done.is_none() { Ok(()) } else { Err("the backup that was made is gone".into()) };
+        };
+        let revision = store.engine().stats().revision;
+        let mut made = done.into_iter().chain(under_way);
+        let made = made.find(|backup| backup.model.revision() == revision);
+        let made = made.ok_or_else(|| format!("revision {revision} was restored, which no backup has"))?;
+        compare(store.engine(), &made.model, self.auditor.known())
+            .map_err(|failure| format!("a restored backup: {failure}").into())
     }
 }
 

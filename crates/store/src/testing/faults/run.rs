@@ -10,9 +10,9 @@ use crate::engine::{BackupOptions, CompactOptions, Engine};
 use crate::error::{Error, ErrorKind};
 use crate::store::{Options, Store};
 use crate::testing::auditor::{Auditor, Outcome, is_of_the_device, only_cut_tails, unread};
-use crate::testing::simulated_disk::{Crash, SimulatedDisk};
+use crate::testing::simulated_disk::{Aside, Crash, SimulatedDisk};
 use crate::testing::twin::same;
-use crate::testing::{Failure, Random};
+use crate::testing::{Failure, Model, Random};
 
 /// A workload under way.
 pub(super) struct Run {
@@ -21,8 +21,8 @@ pub(super) struct Run {
     /// `None` if it could not be opened.
     pub(super) store: Option<Store>,
     engine: Option<Arc<DiskEngine>>,
-    /// Where backups are, which no fault hits.
-    backups: SimulatedDisk,
+    /// The backups that were made, beside the store.
+    pub(super) backups: Vec<MadeBackup>,
     pub(super) auditor: Auditor,
     pub(super) workload: Workload,
 }
@@ -31,7 +31,7 @@ impl Run {
     /// Opens an empty disk.
     pub(super) fn begin(disk: SimulatedDisk, seed: u64) -> (Self, Result<Outcome, Failure>) {
         let (options, workload) = (Workload::options(seed), Workload::new(seed));
-        let (auditor, backups) = (Auditor::default(), SimulatedDisk::new());
+        let (auditor, backups) = (Auditor::default(), Vec::new());
         let mut run = Self { disk, options, store: None, engine: None, backups, auditor, workload };
         let opened = run.open(Crash::Killed);
         (run, opened)
@@ -132,21 +132,27 @@ impl Run {
     }
 
     /// Makes a backup and looks at what it gives back.
-    fn back_up(&self) -> Result<Outcome, Failure> {
+    fn back_up(&mut self) -> Result<Outcome, Failure> {
         let engine = self.engine.as_ref().expect("a step is taken with an open store");
-        let (options, place) = (BackupOptions::default(), "backup");
-        let report = match engine.backup_to(&self.backups, place, &options, &mut |_, _| {}) {
+        let begun = self.disk.moments();
+        let aside = Aside::of(&self.disk);
+        let report = match engine.backup_to(&aside, BACKUP, &BackupOptions::default(), &mut |_, _| {}) {
             Ok(report) => report,
             Err(error) if is_of_the_device(&error) => return Ok(Outcome::Failed(error)),
             Err(error) => return Err(format!("a backup fails with {:?}: {error}", error.kind()).into()),
         };
-        same("revision of a backup", &report.revision, &self.auditor.model().revision())?;
-        let (manifest, restored) = (read_manifest(&self.backups, place)?, SimulatedDisk::new());
-        let path = Path::new("restored");
-        restore_on(&self.backups, &manifest, restored.clone(), path, &options, &mut |_, _| {})?;
-        let store = restored.open_store(&self.options)?;
-        self.auditor.compare(&store).map_err(|failure| format!("a restored backup: {failure}"))?;
-        Ok(Outcome::Done)
+        let model = self.auditor.model();
+        same("revision of a backup", &report.revision, &model.revision())?;
+        self.backups.push(MadeBackup { begun, done: self.disk.moments(), model: model.clone() });
+        match restored(&self.disk, &self.options) {
+            Ok(Some(store)) => self
+                .auditor
+                .compare(&store)
+                .map(|()| Outcome::Done)
+                .map_err(|failure| format!("a restored backup: {failure}").into()),
+            Ok(None) => Err("a backup was made and is not there".into()),
+            Err(failure) => self.struck(failure),
+        }
     }
 
     /// A check may also tell of what it could not read as of damage.
@@ -163,6 +169,28 @@ impl Run {
         self.disk = self.disk.kill();
         (self.store, self.engine) = (None, None);
     }
+}
+
+/// A backup, and the number of moments of the disk before it was begun and when it was done.
+pub(super) struct MadeBackup {
+    pub(super) begun: usize,
+    pub(super) done: usize,
+    pub(super) model: Model,
+}
+
+const BACKUP: &str = "backup";
+
+/// The store that the backup on a disk gives back, if one is there.
+pub(super) fn restored(disk: &SimulatedDisk, options: &Options) -> Result<Option<Store>, Failure> {
+    let aside = Aside::of(disk);
+    let manifest = match read_manifest(&aside, BACKUP) {
+        Ok(manifest) => manifest,
+        Err(error) if error.kind() == ErrorKind::NotAStore => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let (to, path) = (SimulatedDisk::new(), Path::new("restored"));
+    restore_on(&aside, &manifest, to.clone(), path, &BackupOptions::default(), &mut |_, _| {})?;
+    Ok(Some(to.open_store(options)?))
 }
 
 /// What is wrong with a store that does not open.
