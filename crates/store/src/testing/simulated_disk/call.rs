@@ -28,7 +28,7 @@ impl Operation {
     const COUNT: usize = Self::Map as usize + 1;
 
     /// Whether it may change what is on the disk.
-    pub(super) fn changes(self) -> bool {
+    pub(in crate::testing) fn changes(self) -> bool {
         !matches!(self, Self::Open | Self::List | Self::Len | Self::Read | Self::Map)
     }
 
