@@ -248,8 +248,8 @@ pub fn scrub_state(bytes: &[u8]) {
         disk.set_content("SCRUB", Some(bytes));
         let store = disk.open_store(&options()).expect("the file is no part of what is stored");
         std::hint::black_box(store.engine().stats());
-        let some = ScrubOptions { bytes_per_second: 0, bytes_max: 4096 };
-        let rest = ScrubOptions { bytes_per_second: 0, bytes_max: 0 };
+        let some = ScrubOptions { bytes_max: 4096, ..ScrubOptions::default() };
+        let rest = ScrubOptions::default();
         for options in [some, rest] {
             let report = store.engine().scrub(&options, &mut |_, _| ()).expect("a sound store can be read");
             let is_sound = report.damage.is_empty();

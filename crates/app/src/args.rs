@@ -1,9 +1,9 @@
 //! The command line.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::process::ExitCode;
-use std::str::FromStr;
 
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde_json::json;
@@ -11,12 +11,13 @@ use statlas_core::Profile;
 use statlas_store::{Durability, Location};
 
 use crate::commands::{
-    address, backup, check, completions, export, find, free_blobs, generate, get, history, import, load,
-    near, neighbours, put, quickstart, remove, repair, restore, restore_files, scrub, token, verify_history,
-    watch,
+    address, backup, check, compact, completions, export, find, free_blobs, generate, get, history, import,
+    load, near, neighbours, put, quickstart, remove, repair, restore, restore_files, scrub, token,
+    verify_history, watch,
 };
 use crate::exit;
 use crate::output::Color;
+use crate::settings::Settings;
 
 const ABOUT: &str = "Addresses, stores and finds entities and files";
 
@@ -62,17 +63,12 @@ pub(crate) struct Global {
         global = true,
         env = "STATLAS_STORE",
         default_value = "./statlas.store",
-        value_name = "PATH_OR_URL"
+        value_name = "PATH_OR_URL",
+        value_parser = OsStringValueParser::new().try_map(store_argument)
     )]
     pub(crate) store: StoreArgument,
-    /// Most memory that the store takes for itself, such as `256MiB`; without it, half of what the machine
-    /// has or its cgroup allows
-    #[arg(long, global = true, env = "STATLAS_MEMORY_BYTES_MAX", value_name = "BYTES")]
-    pub(crate) memory: Option<Bytes>,
-    /// Compress what `quickstart`, `import`, `load` and `put` store of entities: less space on disk, slower;
-    /// what is stored can be read either way
-    #[arg(long, global = true)]
-    pub(crate) compress: bool,
+    #[command(flatten)]
+    pub(crate) settings: Settings,
     /// Answer with JSON, one value per line; errors too, on standard error
     #[arg(long, global = true)]
     pub(crate) json: bool,
@@ -81,40 +77,21 @@ pub(crate) struct Global {
     pub(crate) color: Color,
 }
 
-/// A number of bytes: digits, and a unit of 1024 if wanted.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Bytes(pub(crate) u64);
-
-impl FromStr for Bytes {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let digits = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
-        let factor: u64 = match &text[digits.len()..] {
-            "" => 1,
-            "KiB" => 1 << 10,
-            "MiB" => 1 << 20,
-            "GiB" => 1 << 30,
-            _ => return Err("allowed units: KiB, MiB, GiB, or none for bytes".to_owned()),
-        };
-        let number: u64 = digits.trim().parse().map_err(|_| "expected a whole number first".to_owned())?;
-        number.checked_mul(factor).map(Self).ok_or_else(|| "the number is too large".to_owned())
-    }
-}
+/// A number of bytes in the arguments of a command.
+pub(crate) use crate::settings::Size as Bytes;
 
 /// A store's location and how the user wrote it.
 #[derive(Debug, Clone)]
 pub(crate) struct StoreArgument {
+    /// For messages; what is not UTF-8 is replaced.
     pub(crate) text: String,
     pub(crate) location: Location,
 }
 
-impl FromStr for StoreArgument {
-    type Err = statlas_store::Error;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Ok(Self { text: text.to_owned(), location: text.parse()? })
-    }
+/// Reads a store's location; a path need not be UTF-8.
+fn store_argument(text: OsString) -> Result<StoreArgument, statlas_store::Error> {
+    let location = Location::try_from(text.as_os_str())?;
+    Ok(StoreArgument { text: text.to_string_lossy().into_owned(), location })
 }
 
 /// What to do. Each command's own arguments say what it does.
@@ -144,6 +121,7 @@ pub(crate) enum Command {
     Check(check::Arguments),
     Scrub(scrub::Arguments),
     FreeBlobs(free_blobs::Arguments),
+    Compact(compact::Arguments),
     Repair(repair::Arguments),
     VerifyHistory(verify_history::Arguments),
     Backup(backup::Arguments),

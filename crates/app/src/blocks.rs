@@ -10,10 +10,14 @@ use memchr::{memchr, memchr_iter, memrchr};
 use statlas_core::EntityError;
 use statlas_core::limits::ENTITY_TEXT_BYTES_MAX;
 
+use crate::allowance::Allowance;
 use crate::input::Input;
 
-/// Lines are cut into blocks of about this size: some ten thousand entities, one batch of a load.
-pub(crate) const BLOCK_BYTES: usize = 4 << 20;
+/// Lines are cut into blocks of about this size if there is memory: some ten thousand entities, one batch of a load.
+const BLOCK_BYTES: usize = 4 << 20;
+/// For each byte of its text, a block on its way through a command holds about so many: the text, the entities and
+/// what they are written as.
+const HELD_BYTES_PER_BYTE: u64 = 4;
 /// How much of a line that is too long is kept for messages.
 const TOO_LONG_SHOWN_BYTES: usize = 256;
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
@@ -35,6 +39,16 @@ impl Block {
         match self {
             Self::Lines { bytes, .. } | Self::Document { bytes, .. } => bytes.len() as u64,
             Self::TooLong { bytes, .. } => *bytes,
+        }
+    }
+
+    /// How many bytes are held for it and for what is made of it.
+    pub(crate) fn bytes_held(&self) -> u64 {
+        match self {
+            Self::Lines { bytes, .. } | Self::Document { bytes, .. } => {
+                bytes.len() as u64 * HELD_BYTES_PER_BYTE
+            }
+            Self::TooLong { .. } => 0,
         }
     }
 
@@ -109,6 +123,12 @@ enum State {
 impl Blocks {
     pub(crate) fn new(input: Input) -> Self {
         Self::with_block_bytes(input, BLOCK_BYTES)
+    }
+
+    /// Blocks of such a size that `items` of them may be under way.
+    pub(crate) fn within(input: Input, allowance: Allowance, items: usize) -> Self {
+        let per_byte = HELD_BYTES_PER_BYTE as usize;
+        Self::with_block_bytes(input, allowance.item_bytes(items, BLOCK_BYTES * per_byte) / per_byte)
     }
 
     fn with_block_bytes(input: Input, block_bytes: usize) -> Self {

@@ -3,11 +3,14 @@
 use anyhow::Result;
 
 use crate::args::Command;
+use crate::failure::Failure;
+use crate::interrupt;
 use crate::session::Session;
 
 pub(crate) mod address;
 pub(crate) mod backup;
 pub(crate) mod check;
+pub(crate) mod compact;
 pub(crate) mod completions;
 pub(crate) mod export;
 pub(crate) mod find;
@@ -51,13 +54,25 @@ pub(crate) fn run(command: Command, session: &Session) -> Result<()> {
         Command::Export(arguments) => export::run(&arguments, session),
         Command::Watch(arguments) => watch::run(&arguments, session),
         Command::Stats => stats::run(session),
-        Command::Check(arguments) => check::run(&arguments, session),
+        Command::Check(arguments) => {
+            end_at_once("what was read until now is not known to be sound", session)?;
+            check::run(&arguments, session)
+        }
         Command::Scrub(arguments) => scrub::run(&arguments, session),
         Command::FreeBlobs(arguments) => free_blobs::run(&arguments, session),
+        Command::Compact(arguments) => compact::run(&arguments, session),
         Command::Repair(arguments) => repair::run(&arguments, session),
-        Command::VerifyHistory(arguments) => verify_history::run(&arguments, session),
+        Command::VerifyHistory(arguments) => {
+            end_at_once("nothing is proved", session)?;
+            verify_history::run(&arguments, session)
+        }
         Command::Backup(arguments) => backup::run(&arguments, session),
         Command::Restore(arguments) => restore::run(&arguments, session),
         Command::Completions(arguments) => completions::run(&arguments, session),
     }
+}
+
+/// Lets Ctrl-C end a command that leaves nothing behind, with this message.
+fn end_at_once(left: &str, session: &Session) -> Result<()> {
+    interrupt::end_at_once(session.output().error_line(&Failure::interrupted(left).into()))
 }

@@ -30,7 +30,7 @@ Exit codes:
   2    wrong arguments, or a prefix of several addresses
   3    not found
   4    integrity violated: stored bytes are not what was written, and the answer may lack something
-  5    the store is busy (another process has it) or poisoned (a write failed: open it again)
+  5    the store is busy (another process has it still after --wait) or poisoned (a write failed: open it again)
   130  stopped by Ctrl-C; what was committed stays, and the same command goes on from there";
 
 /// The code of every kind of error that a store reports.

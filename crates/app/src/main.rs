@@ -5,6 +5,8 @@
 
 #![forbid(unsafe_code)]
 
+mod allocator;
+mod allowance;
 mod args;
 mod blocks;
 mod commands;
@@ -19,15 +21,12 @@ mod output;
 mod pipeline;
 mod progress;
 mod session;
+mod settings;
 mod table;
 
 use std::process::ExitCode;
 
 use session::Session;
-
-/// Batches are made in worker threads and freed in the one that commits.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let cli = match args::parse() {
@@ -35,7 +34,8 @@ fn main() -> ExitCode {
         Err(code) => return code,
     };
     let session = Session::new(cli.global);
-    let done = commands::run(cli.command, &session);
+    allocator::be_thrifty_if_short(&session.options());
+    let done = interrupt::survive_large_files().and_then(|()| commands::run(cli.command, &session));
     match done {
         Ok(()) => ExitCode::from(exit::DONE),
         Err(error) => ExitCode::from(session.output().report(&error)),

@@ -115,12 +115,13 @@ impl Output {
         if exit::is_broken_pipe(error) {
             return exit::DONE;
         }
-        if self.json {
-            self.stderr_line(&error_json(error).to_string());
-        } else {
-            self.stderr_line(&self.error_text(error));
-        }
+        self.stderr_line(&self.error_line(error));
         exit::of(error)
+    }
+
+    /// An error as it is written to standard error.
+    pub(crate) fn error_line(&self, error: &anyhow::Error) -> String {
+        if self.json { error_json(error).to_string() } else { self.error_text(error) }
     }
 
     fn error_text(&self, error: &anyhow::Error) -> String {

@@ -1,34 +1,31 @@
 //! What every command is given: where the store is and how to answer.
 
+use std::thread;
+use std::time::{Duration, Instant};
+
 use anyhow::{Context, Result};
 use serde_json::json;
 use statlas_store::{Durability, ErrorKind, Location, Options, Store, StoredEntity};
 
 use crate::args::Global;
 use crate::failure::{Failure, Hint};
-use crate::output::{Output, plural, printable};
+use crate::interrupt::Interrupt;
+use crate::output::{Output, duration, plural, printable};
+use crate::settings::Settings;
 
 /// The global arguments, ready to use.
 #[derive(Debug)]
 pub(crate) struct Session {
     store: String,
     location: Location,
-    memory_bytes_max: Option<u64>,
-    compression: bool,
+    settings: Settings,
     output: Output,
 }
 
 impl Session {
     pub(crate) fn new(global: Global) -> Self {
         let output = Output::new(global.json, global.color);
-        let memory_bytes_max = global.memory.map(|size| size.0);
-        Self {
-            store: global.store.text,
-            location: global.store.location,
-            memory_bytes_max,
-            compression: global.compress,
-            output,
-        }
+        Self { store: global.store.text, location: global.store.location, settings: global.settings, output }
     }
 
     /// How to answer.
@@ -39,6 +36,11 @@ impl Session {
     /// The store's location as the user wrote it.
     pub(crate) fn store_text(&self) -> &str {
         &self.store
+    }
+
+    /// What the user said about stores.
+    pub(crate) fn options(&self) -> Options {
+        self.settings.options()
     }
 
     /// Where the store is.
@@ -55,33 +57,48 @@ impl Session {
 
     /// The same for commands that list the damage themselves.
     pub(crate) fn open_unannounced(&self) -> Result<Store> {
-        let options =
-            Options { create: false, memory_bytes_max: self.memory_bytes_max, ..Options::default() };
-        Store::open(&self.location, &options).map_err(|error| {
-            let hint = match error.kind() {
-                ErrorKind::NotAStore => Some(
-                    "`statlas quickstart`, `import`, `load` and `put` make a store where nothing is; \
-                     --store or STATLAS_STORE names another one",
-                ),
-                _ => hint_for(error.kind()),
-            };
-            with_hint(anyhow::Error::new(error), hint)
-        })
+        self.open_patiently(&Options { create: false, ..self.options() }, ABSENT_HINT)
+    }
+
+    /// The same for a moment: without waiting for another process, and without what a store does by itself.
+    pub(crate) fn open_briefly(&self) -> Result<Store> {
+        let options = Options { create: false, maintenance: false, ..self.options() };
+        Store::open(&self.location, &options).map_err(|error| with_hint(error, ABSENT_HINT))
     }
 
     /// Opens the store to write to it, and warns if it is damaged; one that is not there is made.
     pub(crate) fn open_or_create(&self, durability: Durability) -> Result<Store> {
-        let (memory_bytes_max, compression) = (self.memory_bytes_max, self.compression);
-        let options = Options { durability, memory_bytes_max, compression, ..Options::default() };
-        let store = Store::open(&self.location, &options).map_err(|error| {
-            let hint = match error.kind() {
-                ErrorKind::NotAStore => Some("--store names a directory that is empty, new or a store"),
-                _ => hint_for(error.kind()),
-            };
-            with_hint(anyhow::Error::new(error), hint)
-        })?;
+        let options = Options { durability, ..self.options() };
+        let store =
+            self.open_patiently(&options, "--store names a directory that is empty, new or a store")?;
         self.announce_damage(&store);
         Ok(store)
+    }
+
+    /// Opens the store; waits as long as the settings say if another process has it.
+    fn open_patiently(&self, options: &Options, hint_absent: &'static str) -> Result<Store> {
+        let (begun, wait, interrupt) = (Instant::now(), self.settings.wait(), Interrupt::installed());
+        let mut is_told = false;
+        loop {
+            let error = match Store::open(&self.location, options) {
+                Err(error) if error.kind() == ErrorKind::Busy => error,
+                opened => return opened.map_err(|error| with_hint(error, hint_absent)),
+            };
+            if interrupt.is_set() {
+                let message = "nothing was done: another process had the store";
+                return Err(Failure::interrupted(message).into());
+            }
+            let waited = begun.elapsed();
+            if waited >= wait {
+                return Err(with_hint(error, hint_absent));
+            }
+            if waited >= SILENT && !is_told {
+                is_told = true;
+                let (store, wait) = (printable(&self.store), duration(wait));
+                self.output.note(format!("another process has {store}; waiting for it up to {wait}"));
+            }
+            thread::sleep(POLL.min(wait - waited));
+        }
     }
 
     /// Says once, before a command does anything, that its answer may lack something.
@@ -112,18 +129,28 @@ pub(crate) fn expect_undamaged(store: &Store, answer: &str) -> Result<()> {
     Err(Failure::integrity(message).hint(CHECK_HINT).into())
 }
 
+const ABSENT_HINT: &str = "`statlas quickstart`, `import`, `load` and `put` make a store where nothing is; \
+                           --store or STATLAS_STORE names another one";
+/// How often a store that another process has is asked for.
+const POLL: Duration = Duration::from_millis(20);
+/// How long waiting for it goes without saying.
+const SILENT: Duration = Duration::from_millis(500);
+
 fn hint_for(kind: ErrorKind) -> Option<&'static str> {
     match kind {
-        ErrorKind::Busy => {
-            Some("wait until the other process is done, or end it; one process at a time has a store")
-        }
+        ErrorKind::Busy => Some(
+            "wait until the other process is done (--wait 1h does), or end it; one process at a time has a store",
+        ),
         ErrorKind::NewerFormat => Some("use the release of statlas that wrote it, or a newer one"),
         _ => None,
     }
 }
 
-/// A hint is attached as context only where there is one, so that the chain stays short.
-fn with_hint(error: anyhow::Error, hint: Option<&'static str>) -> anyhow::Error {
+/// The error of opening, with what to do about it. A hint is attached only where there is one, so that the chain
+/// stays short.
+fn with_hint(error: statlas_store::Error, absent: &'static str) -> anyhow::Error {
+    let hint = if error.kind() == ErrorKind::NotAStore { Some(absent) } else { hint_for(error.kind()) };
+    let error = anyhow::Error::new(error);
     match hint {
         Some(hint) => error.context(Hint(hint.to_owned())),
         None => error,

@@ -36,6 +36,11 @@ impl RecordKey {
         Ok(Self { collection: collection.into(), key: key.into() })
     }
 
+    /// A place in the order of names, which need not be that of a record.
+    pub(crate) fn bound(collection: &str, key: &str) -> Self {
+        Self { collection: collection.into(), key: key.into() }
+    }
+
     /// The collection.
     #[must_use]
     pub fn collection(&self) -> &str {
@@ -103,7 +108,7 @@ pub(crate) struct EntityChange {
     pub(crate) token: Option<Token>,
     pub(crate) blob: Option<BlobId>,
     /// Its row; the neighbours stand in the batch's list.
-    pub(crate) draft: Draft,
+    pub(crate) draft: Arc<Draft>,
 }
 
 /// Changes that are stored together or not at all, in order, under one revision.
@@ -132,7 +137,7 @@ impl Batch {
         let (token, blob) = (entity.token().copied(), entity.blob());
         self.bytes += canonical.len();
         let head = Arc::new(entity.into_head());
-        let draft = Draft::of(&head, &mut self.neighbours);
+        let draft = Arc::new(Draft::of(&head, &mut self.neighbours));
         let change = EntityChange { address, canonical, head, token, blob, draft };
         self.operations.push(Operation::PutEntity(Box::new(change)));
         address
@@ -241,7 +246,7 @@ pub(crate) fn collection_range<T: Clone>(
     limit: usize,
 ) -> Vec<(RecordKey, T)> {
     use std::ops::Bound;
-    let from = RecordKey { collection: collection.into(), key: after.unwrap_or_default().into() };
+    let from = RecordKey::bound(collection, after.unwrap_or_default());
     let range = records.range((Bound::Excluded(from), Bound::Unbounded));
     range
         .take_while(|(key, _)| &*key.collection == collection)

@@ -12,14 +12,14 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
+use crate::byte_size::ByteSize;
 use crate::error::{Error, ErrorKind, Result};
+pub(crate) use crate::limits::MEMORY_BYTES_MIN;
 
 /// The environment variable that sets the budget where no option does.
 pub(crate) const MEMORY_VARIABLE: &str = "STATLAS_MEMORY_BYTES_MAX";
 /// The part of the machine's memory, or of what its cgroup allows, that a store takes if nobody says.
 const MACHINE_PART: u64 = 2;
-/// No budget is smaller: a store can't do its work with less.
-pub(crate) const MEMORY_BYTES_MIN: u64 = 16 << 20;
 
 /// What memory is held for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -159,14 +159,21 @@ impl Budget {
             return Ok(bytes);
         }
         match std::env::var(MEMORY_VARIABLE) {
-            Ok(text) => text.trim().parse().map_err(|_| {
-                let message = format!(
-                    "environment variable {MEMORY_VARIABLE}: found {text:?}; allowed: a number of bytes"
-                );
-                Error::new(ErrorKind::Invalid, message)
-            }),
+            Ok(text) => Self::bytes_in(&text),
             Err(_) => Ok(machine::memory_bytes() / MACHINE_PART),
         }
+    }
+
+    /// The bytes that the environment variable's text asks for.
+    fn bytes_in(text: &str) -> Result<u64> {
+        let refused = |why: String| {
+            Error::new(ErrorKind::Invalid, format!("environment variable {MEMORY_VARIABLE}: {why}"))
+        };
+        let bytes = text.parse::<ByteSize>().map_err(|error| refused(error.to_string()))?.0;
+        if bytes < MEMORY_BYTES_MIN {
+            return Err(refused(format!("found {text:?}; allowed: at least {MEMORY_BYTES_MIN} bytes")));
+        }
+        Ok(bytes)
     }
 
     pub(crate) fn bytes_max(&self) -> u64 {
@@ -289,6 +296,16 @@ mod tests {
         assert!(index.try_resize(60 << 20) && index.try_resize(1 << 20));
         drop(index);
         assert_eq!(budget.total(), 0);
+    }
+
+    #[test]
+    fn the_environment_takes_what_the_command_line_takes() {
+        assert_eq!(Budget::bytes_in("256MiB").expect("a size"), 256 << 20);
+        assert_eq!(Budget::bytes_in("268435456").expect("a size"), 256 << 20);
+        for wrong in ["", "much", "1KiB", "0"] {
+            let error = Budget::bytes_in(wrong).expect_err(wrong).to_string();
+            assert!(error.starts_with("environment variable STATLAS_MEMORY_BYTES_MAX: found "), "{error}");
+        }
     }
 
     #[test]

@@ -26,7 +26,8 @@ pub use self::disk::repair;
 pub(crate) use self::freeing::Pinned;
 pub use self::freeing::{FreeOptions, FreeReport, Pins, PinsGuard};
 pub use self::reports::{
-    HistoryOutcome, HistoryReport, NotedHead, RepairReport, ScrubOptions, ScrubReport, ScrubStats,
+    CompactOptions, CompactReport, HistoryOutcome, HistoryReport, NotedHead, RepairOptions, RepairReport,
+    ScrubOptions, ScrubReport, ScrubStats,
 };
 
 /// When a commit is acknowledged.
@@ -239,6 +240,8 @@ pub struct Stats {
     pub chain_head: String,
     /// How the scrubbing stands; `None` if there never was any.
     pub scrub: Option<ScrubStats>,
+    /// The last error of what the store does by itself, since it was opened: it is tried again later and later.
+    pub maintenance_error: Option<String>,
 }
 
 /// Memory that is held for something.
@@ -248,43 +251,6 @@ pub struct MemoryHeld {
     pub user: &'static str,
     /// How much, in bytes.
     pub bytes: u64,
-}
-
-/// What a compaction may do.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct CompactOptions {
-    /// Files of the log of which at least this part is garbage are written anew, from 0 to 1.
-    pub garbage_part: f64,
-    /// Most bytes that are read a second; 0 for as fast as it goes.
-    pub bytes_per_second: u64,
-}
-
-impl Default for CompactOptions {
-    fn default() -> Self {
-        Self { garbage_part: 0.2, bytes_per_second: 0 }
-    }
-}
-
-/// What a compaction did.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct CompactReport {
-    /// Files of the log that were written anew.
-    pub segments: u64,
-    /// Their bytes before.
-    pub bytes_before: u64,
-    /// The bytes of what took their place.
-    pub bytes_after: u64,
-    /// How long it waited to keep to its rate.
-    pub waited: Duration,
-}
-
-impl AddAssign for CompactReport {
-    fn add_assign(&mut self, other: Self) {
-        self.segments += other.segments;
-        self.bytes_before += other.bytes_before;
-        self.bytes_after += other.bytes_after;
-        self.waited += other.waited;
-    }
 }
 
 /// What a check read and found.
@@ -496,8 +462,8 @@ pub trait Engine: Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Corrupt`] if a file that would be written anew is damaged, and errors of the operating
-    /// system; the store is as it was.
+    /// [`ErrorKind::Corrupt`] if a file that would be written anew is damaged, when the others were written, and
+    /// errors of the operating system; what can be read is as it was.
     fn compact(&self, _options: &CompactOptions, _progress: ProgressFn<'_>) -> Result<CompactReport> {
         Ok(CompactReport::default())
     }
@@ -571,7 +537,7 @@ pub trait Engine: Send + Sync {
     /// # Errors
     ///
     /// An error of the operating system. Damage is no error here: the report lists it.
-    fn scrub(&self, _options: &ScrubOptions, _progress: ProgressFn<'_>) -> Result<ScrubReport> {
+    fn scrub(&self, _options: &ScrubOptions<'_>, _progress: ProgressFn<'_>) -> Result<ScrubReport> {
         Ok(ScrubReport { is_pass_complete: true, ..ScrubReport::default() })
     }
 

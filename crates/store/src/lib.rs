@@ -24,6 +24,7 @@ compile_error!("stores are read in place, which needs a little-endian processor"
 
 mod batch;
 mod budget;
+mod byte_size;
 mod change;
 mod columns;
 mod engine;
@@ -40,14 +41,15 @@ mod store;
 pub mod testing;
 
 pub use batch::{Batch, BlobForm, Expected, RecordKey};
+pub use byte_size::ByteSize;
 pub use change::{Change, ChangeKind, Changes, Watch};
 pub use engine::disk::backup::{restore, verify_backup};
 pub use engine::repair;
 pub use engine::{BackupOptions, BackupReport, RestoreReport};
 pub use engine::{
     CheckReport, Commit, CompactOptions, CompactReport, Durability, Engine, HistoryOutcome, HistoryReport,
-    MemoryHeld, Neighbour, NotedHead, Page, Prepared, ProgressFn, Record, RepairReport, ScrubOptions,
-    ScrubReport, ScrubStats, Stats, StoredBlob, StoredEntity,
+    MemoryHeld, Neighbour, NotedHead, Page, Prepared, ProgressFn, Record, RepairOptions, RepairReport,
+    ScrubOptions, ScrubReport, ScrubStats, Stats, StoredBlob, StoredEntity,
 };
 pub use engine::{FreeOptions, FreeReport, Pins, PinsGuard};
 pub use error::{Error, ErrorKind, Result};

@@ -28,3 +28,5 @@ pub const PAGE_CHANGES_MAX: usize = 10_000;
 pub const MEMORY_CHANGES_MAX: usize = 100_000;
 /// Most rows that one call returns.
 pub const ROWS_MAX: usize = 1 << 20;
+/// Smallest budget of memory, in bytes: a store can't do its work with less.
+pub const MEMORY_BYTES_MIN: u64 = 16 << 20;

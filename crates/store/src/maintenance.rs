@@ -40,7 +40,7 @@ fn maintain(engine: &Weak<dyn Engine>) -> bool {
     match outcome {
         Ok(true) => true,
         Err(error) if error.kind() == ErrorKind::Closed => false,
-        // Whoever needs what could not be read is told.
+        // The engine remembers what failed, for its figures, and when to try that again.
         Ok(false) | Err(_) => {
             thread::sleep(PAUSE);
             true

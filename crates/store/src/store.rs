@@ -1,6 +1,7 @@
 //! The store that users hold: an engine and everything typed above it.
 
 use std::collections::HashSet;
+use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -8,6 +9,7 @@ use std::sync::Arc;
 use statlas_core::{Address, AddressPrefix, Entity, Uri};
 
 use crate::batch::Batch;
+use crate::budget::{Budget, MEMORY_BYTES_MIN};
 use crate::change::Watch;
 use crate::engine::disk::DiskEngine;
 use crate::engine::memory::MemoryEngine;
@@ -44,9 +46,43 @@ impl FromStr for Location {
             Some((scheme @ ("sqlite" | "postgres" | "postgresql"), _)) => {
                 refused(&format!("`memory:`, `disk:PATH` or a path; this release has no {scheme} engine"))
             }
+            Some((scheme, rest)) if is_scheme(scheme) && rest.starts_with("//") => refused(
+                "`memory:`, `disk:PATH` or a path, and no other scheme; `./` before it makes it a path",
+            ),
             _ => Ok(Self::Disk(text.into())),
         }
     }
+}
+
+/// Whether a text is the beginning of a URL, up to its colon.
+fn is_scheme(text: &str) -> bool {
+    text.starts_with(|first: char| first.is_ascii_alphabetic())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
+}
+
+impl TryFrom<&OsStr> for Location {
+    type Error = Error;
+
+    /// The same for any path: what is not UTF-8 is a path, or `disk:` and a path.
+    fn try_from(text: &OsStr) -> Result<Self> {
+        match text.to_str() {
+            Some(text) => text.parse(),
+            None => Ok(Self::Disk(without_scheme(text).into())),
+        }
+    }
+}
+
+/// What comes behind `disk:`.
+#[cfg(unix)]
+fn without_scheme(text: &OsStr) -> &OsStr {
+    use std::os::unix::ffi::OsStrExt;
+    text.as_bytes().strip_prefix(b"disk:").map_or(text, OsStr::from_bytes)
+}
+
+/// Elsewhere a path that is not Unicode can't be taken apart.
+#[cfg(not(unix))]
+fn without_scheme(text: &OsStr) -> &OsStr {
+    text
 }
 
 /// How a store is opened.
@@ -59,9 +95,10 @@ pub struct Options {
     /// A new file of the log is begun when one has this many bytes. Smaller ones make more files, larger
     /// ones make opening less parallel.
     pub segment_bytes: u64,
-    /// Most bytes of memory that the store takes for itself, pages of mapped files not counted. `None` takes
-    /// the environment variable `STATLAS_MEMORY_BYTES_MAX`, or else half of what the machine has or its
-    /// cgroup allows.
+    /// Most bytes of memory that the store takes for itself, pages of mapped files not counted; less than
+    /// [`MEMORY_BYTES_MIN`](crate::limits::MEMORY_BYTES_MIN) counts as that. `None` takes the environment variable
+    /// `STATLAS_MEMORY_BYTES_MAX`, a [`ByteSize`](crate::ByteSize) that is refused if it is less, or else half of
+    /// what the machine has or its cgroup allows.
     pub memory_bytes_max: Option<u64>,
     /// Most bytes for keeping entities that were read. `None` keeps some, an eighth of the memory, while the
     /// index does not fit into memory, and none otherwise.
@@ -102,6 +139,18 @@ impl Default for Options {
             maintenance: true,
             scrub_bytes_per_second: 0,
         }
+    }
+}
+
+impl Options {
+    /// Most bytes of memory that a store opened like this takes for itself: what
+    /// [`memory_bytes_max`](Self::memory_bytes_max) says, or else the environment or the machine.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Invalid`] if the environment variable is no size, or too small.
+    pub fn memory_bytes(&self) -> Result<u64> {
+        Ok(Budget::bytes_for(self.memory_bytes_max)?.max(MEMORY_BYTES_MIN))
     }
 }
 
@@ -367,5 +416,37 @@ impl Store {
     /// An error of the operating system.
     pub fn close(&self) -> Result<()> {
         self.engine.close()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Location;
+
+    #[test]
+    fn locations_are_paths_unless_they_begin_with_a_scheme() {
+        let location = |text: &str| text.parse::<Location>().ok();
+        let disk = |path: &str| Some(Location::Disk(path.into()));
+        assert_eq!(location("memory:"), Some(Location::Memory));
+        assert_eq!(location("disk:http://x"), disk("http://x"));
+        for path in ["a", "a:b", "./http://x", "C:\\x", "/x://y"] {
+            assert_eq!(location(path), disk(path));
+        }
+        for refused in ["", "memory:x", "disk:", "sqlite:x", "http://x", "s3+a.b-c://x", "file:///x"] {
+            assert_eq!(location(refused), None, "{refused}");
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn paths_need_not_be_text() {
+        use std::ffi::OsStr;
+        use std::os::unix::ffi::OsStrExt;
+
+        let path = OsStr::from_bytes(b"a\xff");
+        for text in [path, OsStr::from_bytes(b"disk:a\xff")] {
+            assert_eq!(Location::try_from(text).ok(), Some(Location::Disk(path.into())));
+        }
+        assert!(Location::try_from(OsStr::new("http://x")).is_err());
     }
 }

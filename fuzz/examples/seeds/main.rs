@@ -105,7 +105,7 @@ impl Corpus {
             self.add("cursor", "next", next.to_string())?;
         }
         for bytes_max in [1, 0] {
-            let options = ScrubOptions { bytes_per_second: 0, bytes_max };
+            let options = ScrubOptions { bytes_max, ..ScrubOptions::default() };
             store.engine().scrub(&options, &mut |_, _| ()).map_err(other)?;
             let state = disk.content("SCRUB").unwrap_or_default();
             self.add("scrub_state", if bytes_max == 0 { "done" } else { "under-way" }, state)?;

@@ -12,7 +12,7 @@ use crate::blocks::{Block, Blocks};
 use crate::failure::{Failure, Place, Reason};
 use crate::input::Input;
 use crate::interrupt::Interrupt;
-use crate::pipeline;
+use crate::pipeline::{self, Room};
 use crate::progress::Unit;
 use crate::session::Session;
 
@@ -72,12 +72,13 @@ pub(crate) fn run(arguments: &Arguments, session: &Session) -> Result<()> {
     let mut stdout = session.output().stdout();
     let bar = session.output().progress_beside_stdout("addressing", input.bytes, Unit::Bytes);
     pipeline::run(
-        2 * pipeline::workers(),
+        Room::items(2 * pipeline::workers()),
         &Interrupt::default(),
         move |feed| {
             let mut blocks = Blocks::new(input);
             while let Some(block) = blocks.next_block()? {
-                if !feed.push(block) {
+                let bytes = block.bytes_held();
+                if !feed.push(block, bytes) {
                     break;
                 }
             }

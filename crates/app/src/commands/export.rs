@@ -9,6 +9,7 @@ use serde_json::json;
 use statlas_store::{Query, Store};
 
 use super::get::Temporary;
+use crate::allowance::Allowance;
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
 use crate::output::plural;
@@ -21,8 +22,8 @@ Examples:
   statlas export --out entities.jsonl
   statlas export | statlas --store copy.store load -";
 
-/// Entities that are read at a time.
-const PAGE_ROWS: usize = 10_000;
+/// Entities that are read at a time if there is memory.
+const PAGE_ROWS_MAX: usize = 10_000;
 
 /// Write all entities as JSON lines
 ///
@@ -47,7 +48,7 @@ pub(crate) fn run(arguments: &Arguments, session: &Session) -> Result<()> {
     let interrupt = Interrupt::install()?;
     let Some(out) = &arguments.out else {
         let mut stdout = session.output().stdout();
-        write_all(&store, &mut stdout, "standard output", &interrupt, session)?;
+        write_all(&store, &mut stdout, None, &interrupt, session)?;
         return expect_undamaged(&store, "the export");
     };
     if out.exists() && !arguments.force {
@@ -57,7 +58,7 @@ pub(crate) fn run(arguments: &Arguments, session: &Session) -> Result<()> {
     let name = out.display().to_string();
     let temporary = Temporary::beside(out)?;
     let mut writer = BufWriter::new(temporary.create()?);
-    let count = write_all(&store, &mut writer, &name, &interrupt, session)?;
+    let count = write_all(&store, &mut writer, Some(&name), &interrupt, session)?;
     writer.get_ref().sync_all().with_context(|| format!("cannot write {name}"))?;
     temporary.rename(out)?;
     match session.output().json() {
@@ -67,41 +68,49 @@ pub(crate) fn run(arguments: &Arguments, session: &Session) -> Result<()> {
     expect_undamaged(&store, "the export")
 }
 
-/// Writes every entity as a line; returns how many there were.
+/// Writes every entity as a line to a file of this name, or to standard output; returns how many there were.
 fn write_all(
     store: &Store,
     writer: &mut dyn Write,
-    name: &str,
+    name: Option<&str>,
     interrupt: &Interrupt,
     session: &Session,
 ) -> Result<u64> {
     let entities = store.engine().stats().entities;
     let bar = session.output().progress_beside_stdout("exporting", Some(entities), Unit::Count);
-    let mut query = Query { limit: PAGE_ROWS, ..Query::default() };
+    let mut pages = Allowance::beside(store).pages(PAGE_ROWS_MAX);
+    let mut query = Query::default();
+    let context = || format!("cannot write to {}", name.unwrap_or("standard output"));
     let (mut count, mut text) = (0, Vec::new());
     loop {
+        query.limit = pages.rows();
         let page = store.engine().find(&query)?;
+        pages.learn(&page);
         for entity in &page.entities {
             text.clear();
             entity.entity()?.to_json_into(&mut text);
             text.push(b'\n');
-            writer.write_all(&text).with_context(|| format!("cannot write {name}"))?;
+            writer.write_all(&text).with_context(context)?;
         }
         count += page.entities.len() as u64;
         bar.set_position(count);
         match page.next {
             Some(_) if interrupt.is_set() => {
                 bar.finish_and_clear();
-                let written = plural(count, "entity was", "entities were");
-                return Err(
-                    Failure::interrupted(format!("{written} written to {name}, and more are left")).into()
-                );
+                // A file that would lack some is not left behind; what went down a pipe has gone.
+                let message = match name {
+                    None => {
+                        format!("{} written, and more are left", plural(count, "entity was", "entities were"))
+                    }
+                    Some(name) => format!("{name} was not written"),
+                };
+                return Err(Failure::interrupted(message).into());
             }
             Some(next) => query.after = Some(next),
             None => break,
         }
     }
     bar.finish_and_clear();
-    writer.flush().with_context(|| format!("cannot write {name}"))?;
+    writer.flush().with_context(context)?;
     Ok(count)
 }

@@ -8,6 +8,7 @@ use serde_json::json;
 use statlas_core::{Alignment, Identifier, Polarity, Timestamp};
 use statlas_store::{Cursor, Filter, Interval, OrderBy, Page, Query, Store};
 
+use crate::allowance::Allowance;
 use crate::args::ProfileArgument;
 use crate::entity_table::{COLUMNS, cells};
 use crate::interval::{floats, identifier, integers, timestamps};
@@ -32,7 +33,7 @@ entities of the other profile, and so does --count with that order.
 If the store is damaged, what can be read is listed or counted and the command ends with code 4.";
 
 /// Entities that are read at a time when all are asked for.
-const PAGE_ROWS: usize = 10_000;
+const PAGE_ROWS_MAX: usize = 10_000;
 /// Rows that are aligned together.
 const TABLE_ROWS: usize = 1000;
 
@@ -209,13 +210,16 @@ fn count_rows(store: &Store, mut filter: Filter, order_by: OrderBy) -> Result<u6
 /// Prints up to `limit` rows, page by page; returns how many, and where to go on.
 fn list(store: &Store, mut query: Query, limit: usize, session: &Session) -> Result<(usize, Option<Cursor>)> {
     let wanted = if limit == 0 { usize::MAX } else { limit };
-    let page_rows = if session.output().json() { PAGE_ROWS } else { TABLE_ROWS };
+    let mut pages = Allowance::beside(store).pages(PAGE_ROWS_MAX);
     let mut stdout = session.output().stdout();
     let bar = session.output().progress_beside_stdout("finding", None, Unit::Count);
     let mut rows = 0;
     loop {
+        // Every table has a header of its own, so tables don't begin small.
+        let page_rows = if session.output().json() { pages.rows() } else { TABLE_ROWS };
         query.limit = page_rows.min(wanted - rows);
         let page = store.engine().find(&query)?;
+        pages.learn(&page);
         rows += page.entities.len();
         bar.set_position(rows as u64);
         print_page(&page, session, &mut stdout)?;

@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use clap::Args;
 use serde_json::json;
-use statlas_store::{CompactOptions, CompactReport, FreeOptions, FreeReport, Store};
+use statlas_store::{CompactOptions, CompactReport, FreeOptions, FreeReport};
 
+use super::compact;
 use crate::args::Bytes;
 use crate::failure::Failure;
 use crate::output::{bytes, duration, plural};
@@ -58,7 +59,7 @@ pub(crate) fn run(arguments: &Arguments, session: &Session) -> Result<()> {
     let store = session.open_unannounced()?;
     let begun = Instant::now();
     let bar = session.output().progress("reading", Some(0), Unit::Bytes);
-    let Arguments { unnamed, dry_run, compact, rate } = *arguments;
+    let Arguments { unnamed, dry_run, compact: then_compact, rate } = *arguments;
     let options = FreeOptions { unnamed, dry_run, bytes_per_second: rate.0 };
     let freed = store.engine().free_blobs(&options, &mut |read, total| {
         bar.set_length(total);
@@ -66,7 +67,8 @@ pub(crate) fn run(arguments: &Arguments, session: &Session) -> Result<()> {
     });
     bar.finish_and_clear();
     let report = freed?;
-    let compacted = if compact { Some(compact_log(&store, rate, session)?) } else { None };
+    let options = CompactOptions { bytes_per_second: rate.0, ..CompactOptions::default() };
+    let compacted = then_compact.then(|| compact::compact(&store, options, session)).transpose()?;
     store.close()?;
     print(&report, compacted, arguments, begun.elapsed(), session)?;
     if report.is_complete {
@@ -75,17 +77,6 @@ pub(crate) fn run(arguments: &Arguments, session: &Session) -> Result<()> {
     Err(Failure::incomplete("not everything could be looked at: memory was short")
         .hint("run it again, or give it more with --memory")
         .into())
-}
-
-fn compact_log(store: &Store, rate: Bytes, session: &Session) -> Result<CompactReport> {
-    let bar = session.output().progress("compacting", Some(0), Unit::Bytes);
-    let options = CompactOptions { bytes_per_second: rate.0, ..CompactOptions::default() };
-    let report = store.engine().compact(&options, &mut |done, total| {
-        bar.set_length(total);
-        bar.set_position(done);
-    });
-    bar.finish_and_clear();
-    Ok(report?)
 }
 
 fn print(

@@ -9,7 +9,7 @@ use statlas_core::Profile;
 use statlas_lab::Generator;
 
 use crate::interrupt::Interrupt;
-use crate::pipeline;
+use crate::pipeline::{self, Room};
 use crate::progress::Unit;
 use crate::session::Session;
 
@@ -64,11 +64,11 @@ pub(crate) fn run(arguments: &Arguments, session: &Session) -> Result<()> {
     let mut stdout = session.output().stdout();
     let bar = session.output().progress_beside_stdout("generating", Some(count), Unit::Count);
     pipeline::run(
-        2 * pipeline::workers(),
+        Room::items(2 * pipeline::workers()),
         &Interrupt::default(),
         move |feed| {
             let mut first = 0;
-            while first < count && feed.push(first..count.min(first.saturating_add(CHUNK))) {
+            while first < count && feed.push(first..count.min(first.saturating_add(CHUNK)), 0) {
                 first = first.saturating_add(CHUNK);
             }
             Ok(())

@@ -13,6 +13,7 @@ use statlas_core::{Alignment, Identifier, Polarity};
 use statlas_store::{Durability, Store};
 
 use super::find::{alignment, polarity};
+use crate::allowance::Allowance;
 use crate::args::{DurabilityArgument, ProfileArgument};
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
@@ -35,7 +36,7 @@ use mapping::Mapping;
 pub(crate) use mapping::encode_prefix;
 pub(crate) use stamp::parse_modified;
 use take::{Taken, Taker};
-use walk::{Job, Problem, ProblemKind, Walk};
+use walk::{JOB_BYTES_MAX, Job, Problem, ProblemKind, Walk};
 pub(crate) use walk::{identity, store_directory};
 
 const EXAMPLES: &str = "\
@@ -217,11 +218,16 @@ fn take_all(
     let mut report = Report::default();
     let prefix = mapping.prefix().to_owned();
     let taker = Taker::new(store.clone(), mapping);
+    let (allowance, items) = (Allowance::beside(store), pipeline::workers() + 2);
+    let job_bytes_max = allowance.item_bytes(items, JOB_BYTES_MAX);
     let end = pipeline::run(
-        pipeline::workers() + 2,
+        allowance.room(items),
         interrupt,
         move |feed| {
-            walk.run(&prefix, &mut |job: Job| feed.push(job));
+            walk.run(&prefix, job_bytes_max as u64, &mut |job: Job| {
+                let bytes = job.bytes_held();
+                feed.push(job, bytes)
+            });
             Ok(())
         },
         move |job| taker.take(job),

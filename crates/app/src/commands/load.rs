@@ -11,6 +11,7 @@ use clap::{Args, ValueEnum};
 use serde_json::json;
 use statlas_store::{Commit, Durability, Store};
 
+use crate::allowance::Allowance;
 use crate::args::DurabilityArgument;
 use crate::blocks::Blocks;
 use crate::failure::{Failure, Place, Reason};
@@ -59,6 +60,9 @@ pub(crate) struct Arguments {
     durability: DurabilityArgument,
 }
 
+/// Batches are synced together until they have this many bytes of the input, or at the end.
+const SYNC_BYTES: u64 = 3 << 20;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum OnError {
     /// End with an error; nothing of that line's batch is stored, everything before it is
@@ -84,13 +88,15 @@ pub(crate) fn run(arguments: &Arguments, session: &Session) -> Result<()> {
         skipped: (arguments.on_error == OnError::Skip).then(|| RefusedFile::new(arguments.refused.clone())),
         bar: session.output().progress("loading", input.bytes, Unit::Bytes),
         total: Commit::default(),
+        unsynced: 0,
         begun: Instant::now(),
     };
     let end = load.all(input, &interrupt);
     load.bar.finish_and_clear();
+    let synced = store.engine().sync();
     let refused = load.skipped.as_mut().map_or(Ok(0), RefusedFile::finish)?;
     let end = end?;
-    store.engine().sync()?;
+    synced?;
     let time = load.begun.elapsed();
     load.report(end, refused, time, arguments, session)?;
     store.close()?;
@@ -114,19 +120,23 @@ struct Load<'a> {
     skipped: Option<RefusedFile>,
     bar: Progress,
     total: Commit,
+    /// Bytes of the input that were committed since the last sync.
+    unsynced: u64,
     begun: Instant,
 }
 
 impl Load<'_> {
     fn all(&mut self, input: Input, interrupt: &Interrupt) -> Result<End> {
         let stop = self.skipped.is_none();
+        let (allowance, items) = (Allowance::beside(self.store), pipeline::workers() + 1);
         pipeline::run(
-            pipeline::workers() + 1,
+            allowance.room(items),
             interrupt,
             move |feed| {
-                let mut blocks = Blocks::new(input);
+                let mut blocks = Blocks::within(input, allowance, items);
                 while let Some(block) = blocks.next_block()? {
-                    if !feed.push(block) {
+                    let bytes = block.bytes_held();
+                    if !feed.push(block, bytes) {
                         break;
                     }
                 }
@@ -147,7 +157,16 @@ impl Load<'_> {
             return Err(self.stopped(line, Reason::Entity(error)).into());
         }
         let batch = std::mem::take(&mut parsed.batch);
-        match self.store.commit(batch, self.durability) {
+        self.unsynced += bytes;
+        let durability = match self.durability {
+            // Small blocks share a sync, or a device would be asked for it all the time.
+            Durability::Synced if self.unsynced < SYNC_BYTES => Durability::Written,
+            durability => durability,
+        };
+        if durability == Durability::Synced {
+            self.unsynced = 0;
+        }
+        match self.store.commit(batch, durability) {
             Ok(commit) => {
                 self.total += commit;
                 self.write_refused(&parsed)?;

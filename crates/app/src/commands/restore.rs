@@ -1,14 +1,14 @@
 //! `restore`: a store out of a backup.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::Result;
 use clap::Args;
-use statlas_store::{BackupOptions, Location, restore};
+use statlas_store::{BackupOptions, ErrorKind, Location, restore};
 
 use super::backup::{places, print_report, stopped};
-use crate::failure::Failure;
+use crate::failure::{Failure, Hint};
 use crate::interrupt::Interrupt;
 use crate::progress::Unit;
 use crate::session::Session;
@@ -24,7 +24,8 @@ Examples:
 /// revision and with the hash chain of the backup.
 ///
 /// Everything is verified before the store appears: every file, every checksum, every address, the hash chain.
-/// If anything is not what was written nothing is restored, and the command ends with code 4. A store that was
+/// If anything is not what was written nothing is restored, and the command ends with code 4; `statlas repair
+/// --from` saves what is whole of such a backup. A store that was
 /// damaged before it was backed up is restored with its damage, which is listed, unless --strict; then, too,
 /// the command ends with code 4.
 #[derive(Debug, Args)]
@@ -35,6 +36,14 @@ pub(crate) struct Arguments {
     /// Do not restore a store that was damaged when it was backed up
     #[arg(long)]
     strict: bool,
+}
+
+/// What helps if a backup is not what was written.
+fn salvage_hint(backup: &Path) -> String {
+    format!(
+        "nothing was restored; `statlas repair --from {} --to DIR` saves what is whole of the backup into a fresh store",
+        backup.display()
+    )
 }
 
 pub(crate) fn run(arguments: &Arguments, session: &Session) -> Result<()> {
@@ -51,7 +60,11 @@ pub(crate) fn run(arguments: &Arguments, session: &Session) -> Result<()> {
         bar.set_position(done);
     });
     bar.finish_and_clear();
-    let report = done.map_err(|error| stopped(error, &interrupt, "nothing was restored"))?;
+    let report = done.map_err(|error| {
+        let is_damaged = error.kind() == ErrorKind::Corrupt;
+        let error = stopped(error, &interrupt, "nothing was restored");
+        if is_damaged { error.context(Hint(salvage_hint(&arguments.dir))) } else { error }
+    })?;
     print_report(&report, "restored", begun, session)?;
     if report.damage.is_empty() {
         return Ok(());

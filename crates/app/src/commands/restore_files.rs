@@ -10,6 +10,7 @@ use statlas_store::{Error as StoreError, ErrorKind, Filter, Query, Store, Stored
 
 use super::get;
 use super::import::{encode_prefix, parse_modified, store_directory};
+use crate::allowance::Allowance;
 use crate::failure::Failure;
 use crate::file_id::{self, FILE};
 use crate::interrupt::Interrupt;
@@ -27,8 +28,8 @@ Examples:
   statlas restore-files out --prefix projects/statlas  (only those, and without the prefix)
   statlas restore-files . --force                      (replaces files that differ)";
 
-/// Entities that are read at a time.
-const PAGE_ROWS: usize = 1000;
+/// Entities that are read at a time if there is memory.
+const PAGE_ROWS_MAX: usize = 1000;
 /// Problems that are listed for people; `--json` lists all.
 const PROBLEMS_LISTED: usize = 20;
 
@@ -118,9 +119,12 @@ struct Restore<'a> {
 impl Restore<'_> {
     fn all(&mut self, interrupt: &Interrupt, bar: &Progress) -> Result<()> {
         let filter = Filter { latest: true, ..Filter::default() };
-        let mut query = Query { filter, limit: PAGE_ROWS, ..Query::default() };
+        let mut pages = Allowance::beside(self.store).pages(PAGE_ROWS_MAX);
+        let mut query = Query { filter, ..Query::default() };
         loop {
+            query.limit = pages.rows();
             let page = self.store.engine().find(&query)?;
+            pages.learn(&page);
             for entity in &page.entities {
                 if interrupt.is_set() {
                     return Ok(());

@@ -66,38 +66,24 @@ impl FromStr for Time {
     }
 }
 
-/// What is read between two looks at the clock, if the rate is not limited.
-const PIECE_BYTES: u64 = 64 << 20;
-
 pub(crate) fn run(arguments: &Arguments, session: &Session) -> Result<()> {
+    if arguments.bytes.is_some_and(|bytes| bytes.0 == 0) {
+        return Err(Failure::usage("--bytes: expected a size above 0; leave it out to read all").into());
+    }
     let interrupt = Interrupt::install()?;
     let store = session.open_unannounced()?;
     let begun = Instant::now();
     let bar = session.output().progress("scrubbing", Some(0), Unit::Bytes);
-    let mut done = ScrubReport::default();
-    let rate = arguments.rate.0;
-    let is_over = |done: &ScrubReport| {
-        let is_late = arguments.time.is_some_and(|time| begun.elapsed() >= time.0);
-        let is_enough = arguments.bytes.is_some_and(|bytes| done.bytes >= bytes.0);
-        done.is_pass_complete || is_late || is_enough || interrupt.is_set()
+    let is_late = || arguments.time.is_some_and(|time| begun.elapsed() >= time.0);
+    let options = ScrubOptions {
+        bytes_per_second: arguments.rate.0,
+        bytes_max: arguments.bytes.map_or(0, |bytes| bytes.0),
+        goes_on: &|| !interrupt.is_set() && !is_late(),
     };
-    // In pieces of a second, to look at the clock and for Ctrl-C.
-    loop {
-        let piece = if rate == 0 { PIECE_BYTES } else { rate };
-        let left = arguments.bytes.map_or(piece, |bytes| bytes.0.saturating_sub(done.bytes).clamp(1, piece));
-        let options = ScrubOptions { bytes_per_second: rate, bytes_max: left };
-        let report = store.engine().scrub(&options, &mut |read, total| {
-            bar.set_length(total);
-            bar.set_position(read);
-        })?;
-        done.bytes += report.bytes;
-        done.waited += report.waited;
-        done.damage.extend(report.damage);
-        (done.is_pass_complete, done.stats) = (report.is_pass_complete, report.stats);
-        if is_over(&done) {
-            break;
-        }
-    }
+    let done = store.engine().scrub(&options, &mut |read, total| {
+        bar.set_length(total);
+        bar.set_position(read);
+    })?;
     bar.finish_and_clear();
     print(&done, begun.elapsed(), session)?;
     if interrupt.is_set() && !done.is_pass_complete {
@@ -118,7 +104,7 @@ fn print(done: &ScrubReport, time: Duration, session: &Session) -> Result<()> {
         return session.output().print_json(&json!({
             "bytes": done.bytes, "seconds": time.as_secs_f64(), "pass_complete": done.is_pass_complete,
             "position_percent": stats.position_percent, "pass_begun_ms": stats.pass_begun_ms,
-            "last_pass_ended_ms": stats.last_pass_ended_ms, "damage_in_pass": stats.damage, "damage": done.damage,
+            "last_pass_ended_ms": stats.last_pass_ended(), "damage_in_pass": stats.damage, "damage": done.damage,
         }));
     }
     let listed: String = done.damage.iter().map(|place| format!("{}\n", printable(place))).collect();

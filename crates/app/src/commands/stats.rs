@@ -6,7 +6,7 @@ use statlas_store::ScrubStats;
 use std::io::Write;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::output::{bytes, plural, thousands};
+use crate::output::{bytes, plural, printable, thousands};
 use crate::session::Session;
 
 /// How long ago the last pass of scrubbing ended, and how far the newest one is.
@@ -21,9 +21,9 @@ fn scrubbed(scrub: &ScrubStats) -> String {
             seconds => format!("{} days ago", seconds / 86_400),
         }
     };
-    let last = match scrub.last_pass_ended_ms {
-        0 => "no pass is complete yet".to_owned(),
-        ended => format!("last pass ended {}", ago(ended)),
+    let last = match scrub.last_pass_ended() {
+        None => "no pass is complete yet".to_owned(),
+        Some(ended) => format!("last pass ended {}", ago(ended)),
     };
     let newest = match scrub.position_percent {
         100 => String::new(),
@@ -48,9 +48,10 @@ pub(crate) fn run(session: &Session) -> Result<()> {
             "catalogue_bytes": stats.catalogue_bytes, "segments_covered": stats.segments_covered,
             "memory_bytes_max": stats.memory_bytes_max, "memory": memory, "damage": stats.damage, "chain_head": stats.chain_head,
             "head": head, "scrub": stats.scrub.map(|scrub| json!({
-                "pass_begun_ms": scrub.pass_begun_ms, "last_pass_ended_ms": scrub.last_pass_ended_ms,
+                "pass_begun_ms": scrub.pass_begun_ms, "last_pass_ended_ms": scrub.last_pass_ended(),
                 "position_percent": scrub.position_percent, "damage": scrub.damage,
             })),
+            "maintenance_error": stats.maintenance_error,
         }));
     }
     let mut rows = vec![
@@ -75,6 +76,9 @@ pub(crate) fn run(session: &Session) -> Result<()> {
     }
     if let Some(scrub) = stats.scrub {
         rows.push(("scrubbed", scrubbed(&scrub)));
+    }
+    if let Some(error) = &stats.maintenance_error {
+        rows.push(("maintenance failed", printable(error).to_string()));
     }
     let mut stdout = session.output().stdout();
     for (name, value) in rows {

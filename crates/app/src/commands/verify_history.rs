@@ -14,19 +14,21 @@ const EXAMPLES: &str = "\
 Examples:
   statlas --json stats | jq -r .head > /elsewhere/head       (note the head where nobody changes it)
   statlas verify-history --head \"$(cat /elsewhere/head)\"     (later: is all since then as it was?)
-  statlas verify-history                                     (does the chain hold from the beginning?)";
+  statlas verify-history                                     (is the chain consistent from the beginning?)";
 
 /// Prove that the history was not changed
 ///
 /// Computes the hash chain again over every commit, from a head that you noted to the present one. A chain that
-/// ends right proves that each of those commits is there, in its order and unchanged.
+/// ends right proves that each of those commits is there, in its order and unchanged. Without a noted head the
+/// answer is that the history is consistent in itself: who rewrote all of it could have made it so.
 ///
 /// Ends with code 4 if the history is not the one that was committed. History that was compacted away can't
 /// be proved; the answer says up to which revision that is.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Arguments {
-    /// A head that `statlas stats` printed; without it the proof begins as early as it can
+    /// A head that `statlas stats` printed; without it nothing is proved, and the chain is followed from as early as
+    /// it can be
     #[arg(long, value_name = "REVISION:HEX")]
     head: Option<NotedHead>,
 }
@@ -47,8 +49,9 @@ pub(crate) fn run(arguments: &Arguments, session: &Session) -> Result<()> {
         });
         match &report.outcome {
             HistoryOutcome::Proved { from, to } => {
+                let outcome = if arguments.head.is_some() { "proved" } else { "consistent" };
                 (answer["outcome"], answer["from"], answer["to"]) =
-                    ("proved".into(), (*from).into(), (*to).into());
+                    (outcome.into(), (*from).into(), (*to).into());
             }
             HistoryOutcome::Refuted { revision, reason } => {
                 answer["outcome"] = "refuted".into();
@@ -61,19 +64,28 @@ pub(crate) fn run(arguments: &Arguments, session: &Session) -> Result<()> {
     let print = |text: String| if session.output().json() { Ok(()) } else { session.output().print(text) };
     match report.outcome {
         HistoryOutcome::Proved { from, to } => {
-            let begin = match (arguments.head, report.forgotten) {
-                (None, forgotten) if forgotten > 0 => {
-                    format!("; of revisions up to {} something was compacted away", thousands(forgotten))
+            let (from, to) = (thousands(from + 1), thousands(to));
+            let read =
+                format!("{}, {} read", plural(report.commits, "commit", "commits"), bytes(report.bytes));
+            let answer = match arguments.head {
+                Some(_) => format!("proved: revisions {from} to {to} are as they were committed ({read})"),
+                None => {
+                    let forgotten = match report.forgotten {
+                        0 => String::new(),
+                        forgotten => {
+                            format!(
+                                "; of revisions up to {} something was compacted away",
+                                thousands(forgotten)
+                            )
+                        }
+                    };
+                    format!(
+                        "consistent: revisions {from} to {to} follow from one another ({read}){forgotten}; without a \
+                         noted head nothing is proved, since all of them could have been rewritten"
+                    )
                 }
-                _ => String::new(),
             };
-            print(format!(
-                "proved: revisions {} to {} are as they were committed ({}, {} read){begin}\nhead {head}",
-                thousands(from + 1),
-                thousands(to),
-                plural(report.commits, "commit", "commits"),
-                bytes(report.bytes),
-            ))
+            print(format!("{answer}\nhead {head}"))
         }
         HistoryOutcome::NotProvable { forgotten } => print(format!(
             "not provable: of revisions up to {} something was compacted away\nhead {head}",

@@ -62,7 +62,7 @@ pub(crate) fn run(arguments: &Arguments, session: &Session) -> Result<()> {
         if traces_of(session.location()) == traces {
             continue;
         }
-        match session.open_unannounced() {
+        match session.open_briefly() {
             Ok(store) => traces = listing.list(&store)?,
             // Who has it is not done yet.
             Err(error) if is_busy(&error) => {}

@@ -31,8 +31,12 @@ fn a_noted_head_proves_the_history_and_another_refutes_it() {
     let answer = world.json(&["verify-history"]);
     assert_eq!(
         (&answer["outcome"], &answer["from"], &answer["to"]),
-        (&"proved".into(), &0.into(), &4.into())
+        (&"consistent".into(), &0.into(), &4.into()),
+        "nothing that was noted elsewhere was compared"
     );
+    let run = world.ok(&["verify-history"]);
+    assert!(run.out.starts_with("consistent: revisions 1 to 4 ") && !run.out.contains("proved:"), "{run:?}");
+    assert_eq!(world.json(&["verify-history", "--head", &noted])["outcome"], "proved");
     assert_eq!(answer["head"], head(&world).as_str());
 
     let other = format!("3:{}", "ab".repeat(32));
@@ -67,7 +71,7 @@ fn a_damaged_store_is_saved_into_a_fresh_one() {
 
     world.damage(br#""id":"second""#);
     fs::remove_file(world.path("statlas.store/STATLAS")).expect("it is there");
-    world.run(&["stats"]).expect_code(1);
+    world.run(&["stats"]).refuses(4, &["STATLAS is missing beside its log", "statlas repair"]);
     let address = world.feed(&["address"], entity("second", |_| {})).out;
     let run = world.run(&["repair", "--to", "saved"]).refuses(4, &["1 thing is lost"]);
     assert!(run.out.contains(address.trim()), "{run:?}");
@@ -98,6 +102,8 @@ fn scrubbing_goes_on_where_it_stopped_and_stats_show_how_far_it_is() {
     world.feed(&["load", "-"], &lines).expect_code(0);
     assert_eq!(world.json(&["stats"])["scrub"], Value::Null);
     let first = world.json(&["scrub", "--rate", "0", "--bytes", "100KiB"]);
+    assert_eq!(first["last_pass_ended_ms"], Value::Null);
+    assert_eq!(world.json(&["stats"])["scrub"]["last_pass_ended_ms"], Value::Null);
     assert_eq!(first["pass_complete"], false);
     let percent = first["position_percent"].as_u64().expect("a number");
     assert!((1..100).contains(&percent), "{first}");
@@ -112,6 +118,8 @@ fn scrubbing_goes_on_where_it_stopped_and_stats_show_how_far_it_is() {
     );
     assert!(world.ok(&["stats"]).out.contains("s ago"));
 
+    let never = world.run(&["scrub", "--bytes", "0"]).refuses(2, &["--bytes", "above 0"]);
+    assert_eq!(never.out, "");
     world.damage(b"note-0m0");
     let run = world.run(&["scrub"]).refuses(4, &["1 place is damaged", "statlas repair"]);
     assert!(run.out.contains("offset") && run.out.contains("the pass is complete"), "{run:?}");
@@ -176,4 +184,69 @@ fn a_quick_check_says_what_it_did_not_read() {
     assert_eq!(world.json(&["check"])["bytes_unread"], 0);
     world.damage(br#""id":"second""#);
     world.run(&["check", "--quick"]).refuses(4, &["damaged"]);
+}
+
+#[test]
+fn a_store_that_lost_its_file_statlas_is_known_for_what_it_is() {
+    let world = world();
+    world.ok(&["scrub"]);
+    fs::remove_file(world.path("statlas.store/STATLAS")).expect("it is there");
+    let said = ["STATLAS is missing beside its log", "statlas repair"];
+    world.run(&["stats"]).refuses(4, &said);
+    world.feed(&["put", "-"], entity("fourth", |_| {})).refuses(4, &said);
+    let run = world.run(&["check"]).refuses(4, &said);
+    assert!(!run.err.contains("make a store where nothing is"), "{run:?}");
+    world.ok(&["repair", "--to", "saved"]);
+}
+
+#[test]
+fn one_flipped_bit_is_one_damaged_place() {
+    let world = world();
+    world.damage(br#""id":"second""#);
+    let run = world.run(&["check"]).refuses(4, &["1 place is damaged"]);
+    assert_eq!(run.out.lines().filter(|line| line.contains("offset")).count(), 1, "{run:?}");
+    world.run(&["check", "--quick"]).refuses(4, &["1 place is damaged"]);
+    assert_eq!(world.json(&["stats"])["damage"].as_array().map(Vec::len), Some(1));
+}
+
+#[test]
+fn scrubbing_keeps_to_its_time_however_slow_it_is() {
+    let world = world();
+    // A frame would take minutes at this rate.
+    let answer = world.json(&["scrub", "--rate", "1", "--for", "1s"]);
+    assert_eq!(answer["pass_complete"], false);
+}
+
+#[test]
+fn what_the_store_could_not_do_by_itself_stands_in_its_figures() {
+    let world = world();
+    assert_eq!(world.json(&["stats"]).get("maintenance_error"), Some(&Value::Null));
+    assert!(!world.ok(&["stats"]).out.contains("maintenance failed"));
+}
+
+#[test]
+fn a_damaged_backup_can_be_saved_and_an_interrupted_repair_is_no_store() {
+    let world = world();
+    world.ok(&["backup", "kept"]);
+    let copy =
+        fs::read_dir(world.path("kept/log")).expect("a backup").flatten().next().expect("a file").path();
+    let mut bytes = fs::read(&copy).expect("it is there");
+    let needle = br#""id":"second""#;
+    let at = bytes.windows(needle.len()).position(|window| window == needle).expect("it is in the log");
+    bytes[at] ^= 1;
+    fs::write(&copy, bytes).expect("written");
+    let hint = "statlas repair --from kept --to DIR";
+    world.run(&["--store", "new", "restore", "kept"]).refuses(4, &["offset", hint]);
+    assert!(!world.path("new").exists());
+    let run = world.run(&["repair", "--from", "kept", "--to", "new", "--memory", "32MiB"]);
+    run.refuses(4, &["1 thing is lost"]);
+    world.ok(&["--store", "new", "check"]);
+    world.ok(&["--store", "new", "get", "third"]);
+    // What a killed repair leaves.
+    fs::rename(world.path("new/STATLAS"), world.path("new/REPAIRING")).expect("it is a store");
+    world.run(&["--store", "new", "check"]).refuses(1, &["statlas repair", "did not get to its end"]);
+    let run = world.run(&["repair", "--from", "kept", "--to", "new"]).refuses(4, &["1 thing is lost"]);
+    assert!(run.out.contains("noted: ") && run.out.contains("interrupted"), "{run:?}");
+    world.ok(&["--store", "new", "check"]);
+    world.run(&["--store", "kept/inside", "restore", "kept"]).refuses(1, &["inside the backup"]);
 }

@@ -179,6 +179,13 @@ pub(crate) fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
+/// Ctrl-C.
+#[cfg(unix)]
+pub(crate) fn interrupt(child: &Child) {
+    let status = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    assert!(status.expect("kill runs").success(), "the process is there");
+}
+
 /// An entity as one line of JSON; `change` may spoil it.
 pub(crate) fn entity(id: &str, change: impl FnOnce(&mut Value)) -> String {
     let mut value = serde_json::json!({

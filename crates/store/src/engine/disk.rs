@@ -28,6 +28,7 @@ mod parse;
 mod place;
 mod queries;
 mod queue;
+mod records;
 mod recovery;
 mod repair;
 mod scan;
@@ -40,6 +41,7 @@ mod tables;
 mod takeover;
 mod texts;
 mod training;
+mod upkeep;
 mod view;
 mod writer;
 
@@ -66,8 +68,9 @@ pub use self::repair::repair;
 use self::scrub::Scrubber;
 use self::sidecar::TableId;
 use self::storage::{Directory, ProcessLock, Storage};
-use self::tables::{RecordPlace, Tables};
+use self::tables::Tables;
 use self::texts::Encoder;
+use self::upkeep::Upkeep;
 use self::writer::{SEGMENT_ROOM_BYTES, Writer};
 use crate::batch::{Batch, BlobForm, RecordKey};
 use crate::budget::{Budget, MemoryUse, Reservation};
@@ -141,6 +144,7 @@ pub(crate) struct DiskEngine {
     /// So many of the newest revisions keep their whole history when segments are compacted.
     history_revisions: u64,
     scrubber: Scrubber,
+    upkeep: Upkeep,
     pins: Arc<Pins>,
     freeing: Freeing,
     /// How fast the store scrubs by itself; 0 for not at all.
@@ -233,6 +237,7 @@ impl DiskEngine {
             compacted_last: AtomicU32::new(0),
             history_revisions: options.history_revisions,
             scrubber: Scrubber::default(),
+            upkeep: Upkeep::default(),
             pins: Arc::default(),
             freeing: Freeing::default(),
             scrub_bytes_per_second: options.scrub_bytes_per_second,
@@ -329,17 +334,6 @@ impl DiskEngine {
         self.find_visible(TableId::Blobs, |reader, end| {
             let place = place_of(reader, TableId::Blobs, &id.0, end)?;
             place.map(|place| reader.header(place)).transpose()
-        })
-    }
-
-    fn read_record(&self, key: &RecordKey, place: RecordPlace) -> Result<Record> {
-        self.log.read_all(|reader| {
-            let mut bytes = Vec::new();
-            let frame = reader.frame(place.location, &mut bytes)?;
-            if frame.record_key().as_ref() != Some(key) {
-                return Err(log::corrupt(place.location, "the frame holds another record"));
-            }
-            Ok(Record { key: key.clone(), value: frame.payload().to_vec(), revision: place.revision })
         })
     }
 }
@@ -476,17 +470,12 @@ impl Engine for DiskEngine {
 
     fn record(&self, key: &RecordKey) -> Result<Option<Record>> {
         self.check_open()?;
-        let place = self.tables.inner.read().records.get(key).copied();
-        place.map(|place| self.read_record(key, place)).transpose()
+        self.read_record(key)
     }
 
     fn records(&self, collection: &str, after: Option<&str>, limit: usize) -> Result<Vec<Record>> {
         self.check_open()?;
-        let places = {
-            let inner = self.tables.inner.read();
-            crate::batch::collection_range(&inner.records, collection, after, limit)
-        };
-        places.iter().map(|(key, place)| self.read_record(key, *place)).collect()
+        self.list_records(collection, after, limit)
     }
 
     fn changes(&self, after: u64, limit: usize) -> Result<Changes> {
@@ -514,7 +503,7 @@ impl Engine for DiskEngine {
             entities: inner.entities_live,
             ids: inner.ids_live,
             blobs: inner.blobs_live,
-            records: inner.records.len() as u64,
+            records: inner.records_live,
             disk_bytes: format::STORE_HEADER_BYTES as u64
                 + log_bytes
                 + sidecars.map(|sealed| sealed.sidecar.bytes()).sum::<u64>(),
@@ -530,6 +519,7 @@ impl Engine for DiskEngine {
             damage: self.damage.clone(),
             chain_head: hex(&chain),
             scrub: self.scrub_stats(),
+            maintenance_error: self.upkeep.last_error(),
         }
     }
 
@@ -551,8 +541,7 @@ impl Engine for DiskEngine {
     }
 
     fn maintain(&self) -> Result<bool> {
-        self.cache.revive(&self.budget, self.log.view.load().covered_from > 0);
-        Ok(self.seal_if_large()? || self.cover_more()? || self.compact_if_worthwhile()? || self.scrub_by_itself()?)
+        self.keep_up()
     }
 
     fn check(&self, progress: ProgressFn<'_>) -> Result<CheckReport> {
@@ -563,7 +552,7 @@ impl Engine for DiskEngine {
         self.check_log_quickly(progress)
     }
 
-    fn scrub(&self, options: &ScrubOptions, progress: ProgressFn<'_>) -> Result<ScrubReport> {
+    fn scrub(&self, options: &ScrubOptions<'_>, progress: ProgressFn<'_>) -> Result<ScrubReport> {
         self.scrub_log(options, progress)
     }
 

@@ -1,12 +1,14 @@
-//! What scrubbing, repair and the proof of the history are told, and what they report.
+//! What compaction, scrubbing, repair and the proof of the history are told, and what they report.
 
 use std::fmt;
+use std::ops::AddAssign;
 use std::str::FromStr;
 use std::time::Duration;
 
 use statlas_core::Address;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::store::Options;
 
 /// The head of the hash chain at a revision, as somebody noted it elsewhere. Its text is `REVISION:HEX`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,7 +45,8 @@ impl FromStr for NotedHead {
 /// What became of the proof of the history.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HistoryOutcome {
-    /// Every batch behind `from`, up to and including `to`, is the one that was committed.
+    /// Every batch behind `from`, up to and including `to`, is the one that was committed, if the proof began with a
+    /// noted head. Without one they are only consistent in themselves.
     Proved {
         /// The revision whose head the proof begins with; 0 for the beginning.
         from: u64,
@@ -80,13 +83,65 @@ pub struct HistoryReport {
     pub outcome: HistoryOutcome,
 }
 
-/// How a store is scrubbed.
+/// What a compaction may do.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct CompactOptions {
+    /// Files of the log of which at least this part is garbage are written anew, from 0 to 1.
+    pub garbage_part: f64,
+    /// Most bytes that are read a second; 0 for as fast as it goes.
+    pub bytes_per_second: u64,
+}
+
+impl Default for CompactOptions {
+    fn default() -> Self {
+        Self { garbage_part: 0.2, bytes_per_second: 0 }
+    }
+}
+
+/// What a compaction did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct ScrubOptions {
+pub struct CompactReport {
+    /// Files of the log that were written anew.
+    pub segments: u64,
+    /// Their bytes before.
+    pub bytes_before: u64,
+    /// The bytes of what took their place.
+    pub bytes_after: u64,
+    /// How long it waited to keep to its rate.
+    pub waited: Duration,
+}
+
+impl AddAssign for CompactReport {
+    fn add_assign(&mut self, other: Self) {
+        self.segments += other.segments;
+        self.bytes_before += other.bytes_before;
+        self.bytes_after += other.bytes_after;
+        self.waited += other.waited;
+    }
+}
+
+/// How a store is scrubbed.
+#[derive(Clone, Copy)]
+pub struct ScrubOptions<'a> {
     /// Most bytes that are read a second; 0 for as fast as it goes.
     pub bytes_per_second: u64,
     /// Stop after about so many bytes; 0 for the end of the pass.
     pub bytes_max: u64,
+    /// Asked after every frame and while it waits; once it says no, this ends, and the next one goes on from there.
+    pub goes_on: &'a (dyn Fn() -> bool + Sync),
+}
+
+impl Default for ScrubOptions<'static> {
+    fn default() -> Self {
+        Self { bytes_per_second: 0, bytes_max: 0, goes_on: &|| true }
+    }
+}
+
+impl fmt::Debug for ScrubOptions<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { bytes_per_second, bytes_max, .. } = self;
+        write!(f, "ScrubOptions({bytes_per_second} bytes a second, at most {bytes_max})")
+    }
 }
 
 /// What a piece of scrubbing did.
@@ -115,6 +170,33 @@ pub struct ScrubStats {
     pub position_percent: u8,
     /// Damaged places that the newest pass has found.
     pub damage: u64,
+}
+
+impl ScrubStats {
+    /// When the last complete pass ended, if there was one.
+    #[must_use]
+    pub fn last_pass_ended(&self) -> Option<u64> {
+        Some(self.last_pass_ended_ms).filter(|ended| *ended > 0)
+    }
+}
+
+/// How a store is repaired.
+#[derive(Clone, Copy)]
+pub struct RepairOptions<'a> {
+    /// Most bytes that the new store takes while it is filled; as for a store that is opened.
+    pub memory_bytes_max: Option<u64>,
+    /// Whether the new store compresses texts.
+    pub compression: bool,
+    /// Asked after every batch; once it says no, the work ends with an error whose source is
+    /// [`Interrupted`](std::io::ErrorKind::Interrupted), and nothing is left of the new store.
+    pub goes_on: &'a (dyn Fn() -> bool + Sync),
+}
+
+impl Default for RepairOptions<'static> {
+    fn default() -> Self {
+        let Options { memory_bytes_max, compression, .. } = Options::default();
+        Self { memory_bytes_max, compression, goes_on: &|| true }
+    }
 }
 
 /// What a repair saved, and what it could not.

@@ -6,7 +6,8 @@ use std::path::Path;
 use statlas_core::{Address, Entity};
 use statlas_store::testing::{crowd, version};
 use statlas_store::{
-    Batch, CompactOptions, Durability, ErrorKind, HistoryOutcome, Location, Options, Store, repair,
+    Batch, CompactOptions, Durability, ErrorKind, HistoryOutcome, Location, Options, RepairOptions, Store,
+    repair,
 };
 
 use crate::durability::{folder, segments};
@@ -150,7 +151,8 @@ fn one_damaged_copy_of_a_dictionary_is_reported_and_loses_nothing() {
             store.close().expect("it closes");
         }
         let to = folder.path().join(format!("repaired-{at}"));
-        let report = repair(&path, &to, &mut |_, _| {}).expect("it can be repaired");
+        let report =
+            repair(&path, &to, &RepairOptions::default(), &mut |_, _| {}).expect("it can be repaired");
         assert_eq!((report.entities, report.lost.len()), (entities.len() as u64, 0), "{report:?}");
         fs::write(&segment, &sound).expect("it can be written");
         drop(open(&path, true));

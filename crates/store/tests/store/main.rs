@@ -13,6 +13,7 @@ mod free;
 mod history;
 mod model;
 mod places;
+mod records;
 mod repair;
 mod scrub;
 mod watch;

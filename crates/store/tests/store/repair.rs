@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use statlas_core::{Address, BlobId, EntityHead};
 use statlas_store::testing::{plain, version};
 use statlas_store::{
-    Batch, Durability, ErrorKind, Location, Options, Query, RepairReport, Result, Store, repair,
+    BackupOptions, Batch, Durability, ErrorKind, Location, Options, Query, RepairOptions, RepairReport,
+    Result, Store, repair, restore,
 };
 
 use crate::aged::{compact, content, copy, fill, flip, frames, open, options};
@@ -73,7 +74,7 @@ impl Contents {
 }
 
 fn try_repair(from: &Path, to: &Path) -> Result<RepairReport> {
-    repair(from, to, &mut |_, _| {})
+    repair(from, to, &RepairOptions::default(), &mut |_, _| {})
 }
 
 /// Repairs a store, and finds the new one sound, the old one as it was, and every difference listed.
@@ -419,4 +420,115 @@ fn a_repair_needs_a_place_of_its_own() {
     let empty = folder.path().join("empty");
     fs::create_dir(&empty).expect("it can be made");
     assert!(try_repair(&path, &empty).expect("an empty directory will do").is_complete());
+}
+
+#[test]
+fn a_repair_that_is_stopped_leaves_nothing_and_one_that_was_killed_nothing_that_is_taken_for_a_store() {
+    let folder = folder();
+    let path = folder.path().join("store");
+    let original = store(&path);
+    let to = folder.path().join("deep/repaired");
+    let looks = std::sync::atomic::AtomicU32::new(0);
+    // It stops while batches are committed to the new store.
+    let goes_on = || looks.fetch_add(1, std::sync::atomic::Ordering::Relaxed) < 3 * BATCHES as u32 / 2;
+    let options = RepairOptions { goes_on: &goes_on, ..RepairOptions::default() };
+    let error = repair(&path, &to, &options, &mut |_, _| {}).expect_err("it is stopped");
+    let source = std::error::Error::source(&error).and_then(|source| source.downcast_ref::<std::io::Error>());
+    assert!(source.is_some_and(|source| source.kind() == std::io::ErrorKind::Interrupted), "{error}");
+    assert!(!to.exists());
+
+    // A killed one leaves all but the last step undone.
+    try_repair(&path, &to).expect("it can be repaired");
+    fs::rename(to.join("STATLAS"), to.join("REPAIRING")).expect("it is a store");
+    for create in [false, true] {
+        let options = Options { create, ..Options::default() };
+        let error = Store::open(&Location::Disk(to.clone()), &options).map(drop).expect_err("it is no store");
+        assert_eq!(error.kind(), ErrorKind::NotAStore);
+        assert!(error.to_string().contains("statlas repair"), "{error}");
+    }
+    let report = try_repair(&path, &to).expect("it begins anew");
+    assert!(report.is_complete() && report.notes.len() == 1, "{report:#?}");
+    assert!(report.notes[0].contains("interrupted"), "{report:#?}");
+    assert_eq!(Contents::of(&open(&to)), original);
+    assert!(!to.join("REPAIRING").exists());
+}
+
+#[test]
+fn what_is_whole_of_a_damaged_backup_is_saved() {
+    let folder = folder();
+    let path = folder.path().join("store");
+    let original = store(&path);
+    let backup = folder.path().join("backup");
+    let options = BackupOptions::default();
+    let make = || open(&path).engine().backup(&backup, &options, &mut |_, _| {}).map(drop);
+    make().expect("it can be made");
+    for inside in ["store", "log/store"] {
+        let refused =
+            restore(&backup, &backup.join(inside), &options, &mut |_, _| {}).expect_err("it is inside");
+        assert_eq!(refused.kind(), ErrorKind::Invalid, "{refused}");
+    }
+    let (report, found) = assert_saved(&backup, &original, "a sound backup");
+    assert!(report.is_complete() && report.notes.is_empty(), "{report:#?}");
+    assert_eq!(found, original);
+
+    let mut copies: Vec<_> = fs::read_dir(backup.join("log")).expect("it is there").flatten().collect();
+    copies.sort_by_key(fs::DirEntry::file_name);
+    let last = copies.pop().expect("there are several").path();
+    assert!(last.extension().is_some_and(|made_by| made_by == "1"), "{last:?}");
+    let entity = frames(&last).into_iter().find(|frame| frame.kind == 16).expect("an entity");
+    flip(&last, entity.offset + entity.bytes - 20);
+    let to = folder.path().join("restored");
+    let error = restore(&backup, &to, &options, &mut |_, _| {}).expect_err("it is damaged");
+    assert_eq!(error.kind(), ErrorKind::Corrupt);
+    let said = error.to_string();
+    assert!(said.contains("log/") && said.contains(&format!("offset {}:", entity.offset)), "{said}");
+    let (report, _) = assert_saved(&backup, &original, "a damaged backup");
+    assert_eq!(report.lost.len(), 1, "{report:#?}");
+    // An older copy of the same file, and no list of those that belong together.
+    fs::write(last.with_extension("2"), b"begun").expect("it can be written");
+    fs::write(backup.join("BACKUP"), b"nothing").expect("it can be written");
+    let (report, _) = assert_saved(&backup, &original, "a backup without its list");
+    assert_eq!((report.lost.len(), report.notes.len()), (1, 1), "{report:#?}");
+}
+
+#[test]
+fn a_repaired_store_is_made_with_the_options_that_were_given() {
+    let folder = folder();
+    let path = folder.path().join("store");
+    let original = store(&path);
+    let to = folder.path().join("repaired");
+    let few =
+        RepairOptions { memory_bytes_max: Some(16 << 20), compression: true, ..RepairOptions::default() };
+    let report = repair(&path, &to, &few, &mut |_, _| {}).expect("it can be repaired");
+    assert!(report.is_complete(), "{report:#?}");
+    assert_eq!(Contents::of(&open(&to)), original);
+}
+
+#[test]
+fn a_segment_longer_than_any_can_be_is_read_as_far_as_frames_can_stand() {
+    let folder = folder();
+    let path = folder.path().join("store");
+    let original = store(&path);
+    let huge = segments(&path)[3].clone();
+    let file = fs::OpenOptions::new().write(true).open(&huge).expect("it is there");
+    file.set_len(8 << 40).expect("it takes no space");
+    drop(file);
+    let to = folder.path().join("repaired");
+    let report = try_repair(&path, &to).expect("it can be repaired");
+    assert!(report.notes.iter().any(|note| note.contains("8796093022208 bytes")), "{report:#?}");
+    assert_eq!(Contents::of(&open(&to)), original);
+    let store = open(&path);
+    let damage = store.engine().check_quick(&mut |_, _| {}).expect("it can be checked").damage;
+    assert!(damage.iter().any(|line| line.contains("segment 4")), "{damage:?}");
+    assert_eq!(Contents::of(&store), original);
+    drop(store);
+    let last = last_segment(&path);
+    let bytes = fs::metadata(&last).expect("it is there").len();
+    fs::OpenOptions::new().write(true).open(&last).expect("it is there").set_len(8 << 40).expect("no space");
+    drop(open(&path));
+    assert_eq!(
+        fs::metadata(&last).expect("it is there").len(),
+        bytes,
+        "garbage behind the last frame is cut off"
+    );
 }

@@ -9,10 +9,10 @@ use statlas_store::{ErrorKind, Location, Options, ScrubOptions, ScrubReport, Scr
 use crate::aged::{compact, content, fill, flip, frames, open, options};
 use crate::durability::{folder, segments};
 
-const PIECE: ScrubOptions = ScrubOptions { bytes_per_second: 0, bytes_max: 3000 };
-const WHOLE: ScrubOptions = ScrubOptions { bytes_per_second: 0, bytes_max: 0 };
+const WHOLE: ScrubOptions<'static> = ScrubOptions { bytes_per_second: 0, bytes_max: 0, goes_on: &|| true };
+const PIECE: ScrubOptions<'static> = ScrubOptions { bytes_max: 3000, ..WHOLE };
 
-fn scrub(store: &Store, options: &ScrubOptions) -> ScrubReport {
+fn scrub(store: &Store, options: &ScrubOptions<'_>) -> ScrubReport {
     store.engine().scrub(options, &mut |_, _| {}).expect("it can be read")
 }
 
@@ -173,7 +173,7 @@ fn the_rate_is_kept() {
     fill(&store, 0..40);
     let bytes = log_bytes(&path);
     let begun = Instant::now();
-    let report = scrub(&store, &ScrubOptions { bytes_per_second: bytes * 10, bytes_max: 0 });
+    let report = scrub(&store, &ScrubOptions { bytes_per_second: bytes * 10, ..WHOLE });
     assert!(begun.elapsed() >= Duration::from_millis(90), "{:?}", begun.elapsed());
     assert!(report.waited > Duration::ZERO);
 }
@@ -283,4 +283,74 @@ fn a_quick_check_finds_what_is_wrong_beside_the_frames() {
     let store = open(&path);
     assert!(!store.engine().stats().damage.is_empty());
     assert!(!quick(&store).is_empty());
+}
+
+#[test]
+fn a_pass_ends_when_nobody_wants_it_any_more_however_slow_it_is() {
+    let folder = folder();
+    let path = folder.path().join("store");
+    let store = open(&path);
+    fill(&store, 0..40);
+    let looks = std::sync::atomic::AtomicU32::new(0);
+    let goes_on = || looks.fetch_add(1, std::sync::atomic::Ordering::Relaxed) < 10;
+    // A frame takes minutes at this rate.
+    let slow = ScrubOptions { bytes_per_second: 1, goes_on: &goes_on, ..WHOLE };
+    let report = scrub(&store, &slow);
+    assert!(!report.is_pass_complete && report.bytes > 0, "{report:?}");
+    assert!(report.waited <= Duration::from_millis(200), "{report:?}");
+    let rest = scrub(&store, &WHOLE);
+    assert!(rest.is_pass_complete);
+    assert_eq!(report.bytes + rest.bytes, log_bytes(&path), "it goes on where it stopped");
+}
+
+#[test]
+fn a_state_or_header_longer_than_it_can_be_takes_no_memory() {
+    let folder = folder();
+    let path = folder.path().join("store");
+    let store = open(&path);
+    fill(&store, 0..10);
+    scrub(&store, &PIECE);
+    drop(store);
+    let lengthen = |name: &str| {
+        let file = fs::OpenOptions::new().write(true).open(path.join(name)).expect("it is there");
+        file.set_len(8 << 40).expect("it takes no space");
+    };
+    lengthen("SCRUB");
+    let store = open(&path);
+    assert_eq!(stats(&store), None, "a damaged state means starting over");
+    assert!(scrub(&store, &WHOLE).is_pass_complete);
+    lengthen("STATLAS");
+    let damage = store.engine().check(&mut |_, _| {}).expect("it can be checked").damage;
+    assert!(damage.iter().any(|line| line.contains("STATLAS has 8796093022208 bytes")), "{damage:?}");
+    drop(store);
+    let error = Store::open(&Location::Disk(path), &Options::default()).map(drop).expect_err("it is damaged");
+    assert_eq!(error.kind(), ErrorKind::Corrupt);
+    assert!(error.to_string().contains("STATLAS has 8796093022208 bytes"), "{error}");
+}
+
+#[test]
+fn a_file_of_another_place_is_called_that_and_not_missing() {
+    let folder = folder();
+    let path = folder.path().join("store");
+    fill(&open(&path), 0..40);
+    fs::copy(segment(&path, 6), segment(&path, 3)).expect("it can be replaced");
+    fs::remove_file(segment(&path, 4)).expect("it is there");
+    let store = open(&path);
+    for check in [store.engine().check(&mut |_, _| {}), store.engine().check_quick(&mut |_, _| {})] {
+        let damage = check.expect("it can be checked").damage;
+        let count = |text: &str| damage.iter().filter(|line| line.contains(text)).count();
+        assert_eq!(count("segment 4: the file belongs to another place or store"), 1, "{damage:?}");
+        assert_eq!((count("segment 5 is missing"), count("missing")), (1, 1), "{damage:?}");
+    }
+}
+
+#[test]
+fn one_flipped_bit_is_one_damaged_place() {
+    let folder = folder();
+    let path = folder.path().join("store");
+    fill(&open(&path), 0..40);
+    let store = open(&path);
+    let place = damage(&segment(&path, 2));
+    let found = store.engine().check(&mut |_, _| {}).expect("it can be checked").damage;
+    assert!(found.len() == 1 && found[0].contains(&place), "{found:?}");
 }

@@ -22,8 +22,12 @@ use crate::file_id::{FILE, encode};
 
 /// Files in one job, which becomes one batch.
 const JOB_FILES_MAX: usize = 1024;
-/// Bytes of files in one job, but for a larger one that comes alone.
-const JOB_BYTES_MAX: u64 = 8 << 20;
+/// Bytes of files in one job if there is memory, but for a larger one that comes alone.
+pub(super) const JOB_BYTES_MAX: usize = 8 << 20;
+/// What is held for a file beside its bytes until it is stored: where it was found, its entity and its record.
+const FILE_HELD_BYTES: u64 = 2 << 10;
+/// What is held of a large file, which is stored in pieces.
+const LARGE_FILE_HELD_BYTES: u64 = 16 << 20;
 /// Directories that the files of one job lie in; each is held open until the job is done.
 const JOB_DIRECTORIES_MAX: usize = 64;
 
@@ -41,8 +45,16 @@ pub(super) struct Found {
 pub(crate) struct Job {
     pub(super) files: Vec<Found>,
     pub(super) problems: Vec<Problem>,
+    /// What is held for them until they are stored.
     bytes: u64,
     directories: usize,
+}
+
+impl Job {
+    /// How many bytes are held for it until it is stored.
+    pub(super) fn bytes_held(&self) -> u64 {
+        self.bytes
+    }
 }
 
 /// Something that is not stored, and why.
@@ -157,9 +169,9 @@ impl Walk {
         Self { store: store_directory(store), ..self }
     }
 
-    /// Hands out jobs in a fixed order until `push` returns false.
-    pub(super) fn run(self, prefix: &str, push: &mut dyn FnMut(Job) -> bool) {
-        let mut steps = Steps { store: self.store, job: Job::default(), push, stopped: false };
+    /// Hands out jobs of at most so many bytes in a fixed order until `push` returns false.
+    pub(super) fn run(self, prefix: &str, job_bytes_max: u64, push: &mut dyn FnMut(Job) -> bool) {
+        let mut steps = Steps { store: self.store, job: Job::default(), job_bytes_max, push, stopped: false };
         steps.directory(Arc::new(self.root), prefix);
         if !steps.stopped {
             steps.push_job();
@@ -183,6 +195,7 @@ pub(crate) fn identity(path: &Path) -> Option<(u64, u64)> {
 struct Steps<'a> {
     store: Option<(u64, u64)>,
     job: Job,
+    job_bytes_max: u64,
     push: &'a mut dyn FnMut(Job) -> bool,
     stopped: bool,
 }
@@ -252,11 +265,11 @@ impl Steps<'_> {
             Ok(_) => return self.problem(ProblemKind::Special, &path, None),
             Err(error) => return self.problem(ProblemKind::Unreadable, &path, Some(&error)),
         };
-        let bytes = metadata.len();
-        let is_large = bytes > BLOB_WHOLE_BYTES_MAX as u64;
+        let is_large = metadata.len() > BLOB_WHOLE_BYTES_MAX as u64;
+        let bytes = if is_large { LARGE_FILE_HELD_BYTES } else { metadata.len() + FILE_HELD_BYTES };
         let is_full = self.job.files.len() == JOB_FILES_MAX
             || self.job.directories > JOB_DIRECTORIES_MAX
-            || self.job.bytes + bytes > JOB_BYTES_MAX;
+            || self.job.bytes + bytes > self.job_bytes_max;
         if (is_large || is_full) && !self.job.files.is_empty() {
             self.push_job();
             self.job.directories = 1;

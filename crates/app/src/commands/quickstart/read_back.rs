@@ -1,13 +1,13 @@
 //! Reads stored files back and compares them with the originals, byte by byte.
 
-use std::fs;
-use std::io::Read;
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result};
 use serde_json::Value;
-use statlas_store::{Store, StoredEntity};
+use statlas_store::{FileReader, Store, StoredEntity};
 
 use super::report::Step;
 use super::sample::{Sample, StoredFile};
@@ -17,6 +17,9 @@ use crate::file_id::{self, FILE};
 use crate::output::{bytes, plural, thousands};
 use crate::progress::Unit;
 use crate::session::Session;
+
+/// Files are compared in pieces of this size.
+const PIECE_BYTES: usize = 256 << 10;
 
 /// How a stored file compares with the original.
 enum Compared {
@@ -64,17 +67,32 @@ fn compare_one(store: &Store, dir: &Path, file: &StoredFile) -> Result<Compared>
     let Some(entity) = store.get(&file.address)? else { return missing("the entity is gone") };
     let Some(blob) = entity.blob() else { return missing("the file is gone") };
     let Some(mut reader) = store.files().open(&blob)? else { return missing("the file is gone") };
-    let mut stored = Vec::new();
-    reader.read_to_end(&mut stored).map_err(read_error)?;
     let names = file.id.strip_prefix(FILE).and_then(|path| file_id::decode(path).ok());
     let Some(path) = names.map(|names| names.iter().fold(dir.to_path_buf(), |path, name| path.join(name)))
     else {
         return Ok(Compared::Changed);
     };
-    match fs::read(&path) {
-        Ok(original) if original == stored => Ok(Compared::Identical(stored.len() as u64)),
+    match is_same(&mut reader, &path)? {
+        true => Ok(Compared::Identical(reader.len())),
         _ if has_changed(&path, &entity)? => Ok(Compared::Changed),
         _ => missing("the bytes differ from the original's"),
+    }
+}
+
+/// Whether a file has the stored bytes, compared piece by piece; a file that can't be read has not.
+fn is_same(reader: &mut FileReader<'_>, path: &Path) -> Result<bool> {
+    let Ok(mut original) = File::open(path) else { return Ok(false) };
+    let (mut stored, mut found) = (vec![0; PIECE_BYTES], vec![0; PIECE_BYTES]);
+    loop {
+        let read = match reader.read(&mut stored) {
+            Ok(0) => return Ok(matches!(original.read(&mut found), Ok(0))),
+            Ok(read) => read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(read_error(error)),
+        };
+        if original.read_exact(&mut found[..read]).is_err() || found[..read] != stored[..read] {
+            return Ok(false);
+        }
     }
 }
 

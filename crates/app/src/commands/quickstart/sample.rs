@@ -9,6 +9,7 @@ use statlas_store::{Filter, Query, Store};
 
 use super::lookups;
 use super::report::Step;
+use crate::allowance::Allowance;
 use crate::commands::import::{self, Overrides};
 use crate::file_id::FILE;
 use crate::interrupt::Interrupt;
@@ -24,8 +25,8 @@ const FILES_MAX: usize = 20_000;
 const FILES_BYTES_MAX: u64 = 256 << 20;
 /// Ids that are looked up.
 const IDS_MAX: usize = 10_000;
-/// Entities that are read at a time.
-const PAGE_ROWS: usize = 10_000;
+/// Entities that are read at a time if there is memory.
+const PAGE_ROWS_MAX: usize = 10_000;
 const SEED: u64 = 1;
 
 /// A stored file.
@@ -80,9 +81,12 @@ impl Sample {
         let mut random = SplitMix64::new(SEED);
         let (mut seen, mut file_bytes) = (0, 0);
         let filter = Filter { latest: true, ..Filter::default() };
-        let mut query = Query { filter, limit: PAGE_ROWS, ..Query::default() };
+        let mut pages = Allowance::beside(store).pages(PAGE_ROWS_MAX);
+        let mut query = Query { filter, ..Query::default() };
         loop {
+            query.limit = pages.rows();
             let page = store.engine().find(&query)?;
+            pages.learn(&page);
             for entity in &page.entities {
                 seen += 1;
                 keep(&mut sample.addresses, ADDRESSES_MAX, seen, &mut random, || entity.address());

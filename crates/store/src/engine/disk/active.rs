@@ -1,12 +1,14 @@
 //! What is in the segment that is being written, and what its batches did to earlier segments: all that its
 //! sidecar will hold.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::BuildHasherDefault;
+use std::ops::Bound;
 
 use statlas_core::Address;
 
 use super::format::{Location, SegmentId};
+use super::records::RecordPlace;
 use super::sidecar::{Contents, Effect, EffectKind, Identity, Mark, Mended, RecordEntry, Removal, Summary};
 use crate::batch::RecordKey;
 use crate::columns::{Draft, GrowingRows, RowPlace, Rows};
@@ -15,6 +17,9 @@ use crate::overlay::UniformHasher;
 
 /// Bytes of the log between two marks, from which somebody who looks for a revision reads on.
 const MARK_BYTES: u64 = 64 << 10;
+
+/// What the garbage that records leave in earlier segments is counted in.
+pub(super) const REPLACED_UNIT_BYTES: u64 = 64;
 
 /// The segment that is being written, in memory.
 pub(super) struct Active {
@@ -32,8 +37,11 @@ pub(super) struct Active {
     previous: Vec<Option<u32>>,
     effects: Vec<Effect>,
     removals: Vec<Removal>,
-    records: Vec<RecordEntry>,
-    record_key_bytes: usize,
+    /// The last change of each record.
+    records: BTreeMap<RecordKey, RecordEntry>,
+    record_name_bytes: usize,
+    /// Bytes of earlier segments that records took until batches of this one removed or replaced them.
+    replaced_bytes: HashMap<SegmentId, u64>,
     mended: Vec<Mended>,
     marks: Vec<Mark>,
     pub(super) garbage: u64,
@@ -41,8 +49,10 @@ pub(super) struct Active {
     pub(super) husk_bytes: u64,
     first_revision: u64,
     last_revision: u64,
-    /// Removals and records that got their revision from [`Active::stamp`].
-    stamped: (usize, usize),
+    /// Removals that got their revision from [`Active::stamp`].
+    stamped: usize,
+    /// Removed records that have yet to get theirs.
+    unstamped: Vec<RecordKey>,
     /// Of a compacted segment, which knows what became of it later: the last revision that it knows.
     state_revision: Option<u64>,
 }
@@ -61,15 +71,17 @@ impl Active {
             previous: Vec::new(),
             effects: Vec::new(),
             removals: Vec::new(),
-            records: Vec::new(),
-            record_key_bytes: 0,
+            records: BTreeMap::new(),
+            record_name_bytes: 0,
+            replaced_bytes: HashMap::new(),
             mended: Vec::new(),
             marks: Vec::new(),
             garbage: 0,
             husk_bytes: 0,
             first_revision: revision + 1,
             last_revision: revision,
-            stamped: (0, 0),
+            stamped: 0,
+            unstamped: Vec::new(),
             state_revision: None,
         }
     }
@@ -105,9 +117,48 @@ impl Active {
         self.blobs.push((key, location.place()));
     }
 
+    /// Notes the newest change of a record.
     pub(super) fn add_record(&mut self, key: &RecordKey, location: Location, revision: u64, removed: bool) {
-        self.record_key_bytes += key.collection().len() + key.key().len();
-        self.records.push(RecordEntry { key: key.clone(), place: location.place(), revision, removed });
+        let entry = RecordEntry { place: location.place(), revision, removed };
+        if self.records.insert(key.clone(), entry).is_none() {
+            self.record_name_bytes += key.collection().len() + key.key().len();
+        }
+    }
+
+    /// Notes that a record is removed by a batch whose revision [`Active::stamp`] will tell.
+    pub(super) fn add_unstamped_removal(&mut self, key: RecordKey, location: Location) {
+        self.add_record(&key, location, 0, true);
+        self.unstamped.push(key);
+    }
+
+    /// The last change of a record in this segment.
+    pub(super) fn record(&self, key: &RecordKey) -> Option<RecordPlace> {
+        self.records.get(key).map(|entry| RecordPlace::at(self.id, *entry))
+    }
+
+    /// The last changes of all records of this segment, in the order of their names.
+    pub(super) fn records(&self) -> impl Iterator<Item = (&RecordKey, RecordPlace)> {
+        self.records.iter().map(|(key, entry)| (key, RecordPlace::at(self.id, *entry)))
+    }
+
+    /// The last changes of the records behind a name, in the order of their names.
+    pub(super) fn records_after(
+        &self,
+        collection: &str,
+        key: &str,
+    ) -> std::collections::btree_map::Range<'_, RecordKey, RecordEntry> {
+        let name = RecordKey::bound(collection, key);
+        self.records.range((Bound::Excluded(name), Bound::Unbounded))
+    }
+
+    /// Notes that a record of an earlier segment was removed or replaced.
+    pub(super) fn add_replaced(&mut self, segment: SegmentId, bytes: u64) {
+        *self.replaced_bytes.entry(segment).or_default() += bytes;
+    }
+
+    /// Forgets what records of a segment took, since that is written anew.
+    pub(super) fn forget_replaced(&mut self, segment: SegmentId) {
+        self.replaced_bytes.remove(&segment);
     }
 
     /// Notes that a removal stands in this segment, of whatever segment that is which it removes from.
@@ -117,11 +168,14 @@ impl Active {
 
     /// Gives the removals since the last time their revision.
     pub(super) fn stamp(&mut self, revision: u64) {
-        let (removals, records) = self.stamped;
-        self.removals[removals..].iter_mut().for_each(|removal| removal.revision = revision);
-        let removed = self.records[records..].iter_mut().filter(|record| record.removed);
-        removed.for_each(|record| record.revision = revision);
-        self.stamped = (self.removals.len(), self.records.len());
+        self.removals[self.stamped..].iter_mut().for_each(|removal| removal.revision = revision);
+        self.stamped = self.removals.len();
+        for key in self.unstamped.drain(..) {
+            // It may have been set again by the same batch.
+            if let Some(entry) = self.records.get_mut(&key).filter(|entry| entry.removed) {
+                entry.revision = revision;
+            }
+        }
     }
 
     /// Notes that an entity or blob of this segment was removed.
@@ -139,11 +193,7 @@ impl Active {
         &self.effects
     }
 
-    /// The same, to be changed and put back.
-    pub(super) fn take_effects(&mut self) -> Vec<Effect> {
-        std::mem::take(&mut self.effects)
-    }
-
+    /// Puts others in their place.
     pub(super) fn set_effects(&mut self, effects: Vec<Effect>) {
         self.effects = effects;
     }
@@ -217,9 +267,29 @@ impl Active {
             + self.previous.capacity() * 8
             + self.effects.capacity() * size_of::<Effect>()
             + self.removals.capacity() * size_of::<Removal>()
-            + self.marks.capacity() * size_of::<Mark>();
-        let records = self.record_key_bytes + self.records.capacity() * size_of::<RecordEntry>();
-        (lists + records) as u64 + self.rows.bytes()
+            + self.marks.capacity() * size_of::<Mark>()
+            + self.replaced_bytes.capacity() * 24;
+        lists as u64 + self.record_bytes() + self.rows.bytes()
+    }
+
+    /// About how many bytes of that the records' names and places take.
+    pub(super) fn record_bytes(&self) -> u64 {
+        // An entry of the tree, and what two short allocations cost beside their bytes.
+        let entries = self.records.len() * (size_of::<(RecordKey, RecordEntry)>() + 32);
+        (self.record_name_bytes + entries) as u64
+    }
+
+    /// What batches of this segment did to earlier ones, with what became of records there.
+    fn all_effects(&self) -> Vec<Effect> {
+        let revision = self.last_revision;
+        let effect = |(segment, bytes): (&SegmentId, &u64)| {
+            // A segment has fewer bytes than that.
+            let target = u32::try_from(bytes / REPLACED_UNIT_BYTES).unwrap_or(u32::MAX);
+            Effect { revision, segment: segment.0, target, kind: EffectKind::RecordsReplaced }
+        };
+        let mut replaced: Vec<Effect> = self.replaced_bytes.iter().map(effect).collect();
+        replaced.sort_unstable_by_key(|effect| effect.segment);
+        [&*self.effects, &*replaced].concat()
     }
 
     /// Makes ready for [`Active::encode`]. Nothing may be added any more.
@@ -227,8 +297,8 @@ impl Active {
         self.rows.pack_last();
     }
 
-    /// The file that keeps all of this.
-    pub(super) fn encode(&self, identity: Identity, chain: [u8; 32]) -> Vec<u8> {
+    /// The file that keeps all of this, and how many records the store has behind the segment.
+    pub(super) fn encode(&self, identity: Identity, chain: [u8; 32], records_live: u64) -> Vec<u8> {
         let ids = (0_u32..).zip(&self.id_hashes).map(|(row, hash)| (*hash, row)).collect();
         let summary = Summary {
             first_revision: self.first_revision,
@@ -237,6 +307,7 @@ impl Active {
             state_revision: self.state_revision.unwrap_or(self.last_revision),
             garbage_bytes: self.garbage,
             husk_bytes: self.husk_bytes,
+            records_live,
         };
         let tables = [self.live_entities().collect(), self.live_blobs().collect(), ids];
         let blocks = (0..self.rows.blocks()).map(|block| self.rows.packed(block)).collect();
@@ -248,7 +319,7 @@ impl Active {
             rows: self.rows.len(),
             names: self.rows.names(),
             bits: self.rows.bits(),
-            effects: &self.effects,
+            effects: &self.all_effects(),
             removals: &self.removals,
             records: &self.records,
             mended: &self.mended,

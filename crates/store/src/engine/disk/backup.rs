@@ -20,7 +20,8 @@ use sha2::{Digest, Sha256};
 
 use self::audit::Audit;
 pub(super) use self::manifest::MANIFEST_NAME;
-use self::manifest::{Manifest, SegmentCopy, copy_name, parse_copy_name};
+pub(super) use self::manifest::{Manifest, parse_copy_name};
+use self::manifest::{SegmentCopy, copy_name};
 pub(super) use self::restore::RESTORING_NAME;
 #[cfg(feature = "testing")]
 pub(crate) use self::restore::{read_manifest, restore_on};
@@ -28,7 +29,7 @@ pub use self::restore::{restore, verify_backup};
 use super::format::{COMMIT_FRAME_BYTES, SEGMENT_HEADER_BYTES, SegmentId};
 use super::log::LogFile;
 use super::scan::{Depth, Window, scan};
-use super::storage::{Directory, ProcessLock, Storage, StorageFile};
+use super::storage::{Directory, ProcessLock, Storage, StorageFile, is_inside, make_directory};
 use super::{DiskEngine, HEADER_NAME, LOCK_NAME, hex};
 use crate::engine::{BackupOptions, BackupReport, Durability, ProgressFn};
 use crate::error::{Error, ErrorKind, Result};
@@ -83,20 +84,12 @@ impl DiskEngine {
     fn prepare_target(&self, to: &Path, place: &str) -> Result<()> {
         let failed = |error| Error::io(format!("{place}: making the backup failed"), error);
         let refused = |what: &str| Err(Error::new(ErrorKind::Invalid, format!("{place}: {what}")));
-        let absolute = std::path::absolute(to).map_err(failed)?;
-        let there = absolute.ancestors().find_map(|ancestor| ancestor.canonicalize().ok());
-        let own = self.path.canonicalize().map_err(failed)?;
-        if there.is_some_and(|there| there.starts_with(&own)) {
+        if is_inside(to, &self.path).map_err(failed)? {
             return refused("the backup would lie inside the store; name another directory");
         }
         let entries = match std::fs::read_dir(to) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                std::fs::create_dir_all(to).map_err(failed)?;
-                // Its name must survive a power cut, too.
-                return absolute
-                    .parent()
-                    .map_or(Ok(()), |parent| Directory::new(parent).sync_folder("."))
-                    .map_err(failed);
+                return make_directory(to).map_err(failed);
             }
             Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
                 return refused("it is a file, and a backup is a directory");

@@ -6,25 +6,29 @@
 
 mod quick;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use statlas_core::{Address, BlobId};
 
-use super::files::missing_segments;
+use super::files::{missing_segments, segment_ids};
 use super::format::{
-    CommitPayload, Kind, Location, SEGMENT_HEADER_BYTES, SegmentHeader, SegmentId, StoreHeader,
+    CommitPayload, Kind, Location, SEGMENT_HEADER_BYTES, STORE_HEADER_BYTES, SegmentHeader, SegmentId,
+    StoreHeader,
 };
 use super::log::{LogFile, Reader};
 use super::recovery::{describe, kept_batches};
 use super::scan::{Change, Depth, ScannedBatch, ScannedSegment, next_chain, scan_in_order};
 use super::sidecar::TableId;
-use super::view::{Segment, View};
+use super::view::{Sealed, Segment, View};
 use super::{DiskEngine, HEADER_NAME};
+use crate::batch::RecordKey;
 use crate::engine::{CheckReport, Durability, ProgressFn};
 use crate::error::{ErrorKind, Result};
 use crate::index::key_of;
+
+const IS_FOREIGN: &str = "the file belongs to another place or store";
 
 impl DiskEngine {
     /// What stands in the log now, handed to the operating system.
@@ -74,7 +78,7 @@ impl DiskEngine {
         let place = self.path.display().to_string();
         let read = self
             .storage
-            .read(HEADER_NAME)
+            .read(HEADER_NAME, STORE_HEADER_BYTES)
             .map_err(|error| format!("the file STATLAS can't be read: {error}"));
         let decoded =
             read.and_then(|bytes| StoreHeader::decode(&bytes, &place).map_err(|error| error.to_string()));
@@ -88,7 +92,7 @@ impl DiskEngine {
     pub(super) fn check_log(&self, progress: ProgressFn<'_>) -> Result<CheckReport> {
         let Extent { view, segments, end } = self.extent()?;
         let total = segments.iter().map(|(_, bytes)| bytes).sum();
-        let mut check = Check::new(self, &view);
+        let mut check = Check::new(self, &view)?;
         check.report.damage.extend(kept_batches(&*self.storage)?);
         check.report.damage.extend(self.header_damage());
         scan_in_order(&segments, Depth::Hashes, |scanned| {
@@ -124,13 +128,18 @@ struct Check<'a> {
     forgotten: u64,
     report: CheckReport,
     next_number: u32,
+    /// The numbers of files that are there and that the opening left out, since they belong elsewhere.
+    left_out: BTreeSet<u32>,
     /// Entities and blobs that the index does not lead to; removed ones leave when their tombstone is read.
     unindexed: HashMap<[u8; 32], Location>,
 }
 
 impl<'a> Check<'a> {
-    fn new(engine: &'a DiskEngine, view: &'a View) -> Self {
-        Self {
+    fn new(engine: &'a DiskEngine, view: &'a View) -> Result<Self> {
+        let written = segment_ids(&*engine.storage)?.into_iter().filter(|id| !id.is_compacted());
+        let left_out = written.filter(|id| view.file(*id).is_none()).map(SegmentId::number).collect();
+        Ok(Self {
+            left_out,
             engine,
             reader: engine.log.reader(view),
             chain: None,
@@ -139,16 +148,22 @@ impl<'a> Check<'a> {
             report: CheckReport::default(),
             next_number: 1,
             unindexed: HashMap::new(),
-        }
+        })
     }
 }
 
 impl Check<'_> {
     /// Notes which files are missing before those that a segment stands for.
     fn number(&mut self, first: u32, last: u32) {
-        if let Some(missing) = missing_segments(self.next_number..first) {
-            self.report.damage.push(missing);
-            self.chain = None;
+        let mut next = self.next_number;
+        let left_out = self.left_out.range(next..first.max(next)).map(|number| (*number, true));
+        for (number, is_left_out) in left_out.chain([(first, false)]) {
+            self.report.damage.extend(missing_segments(next..number));
+            if is_left_out {
+                let id = SegmentId::written(number);
+                self.report.damage.push(format!("{id}: {IS_FOREIGN}; it was left out"));
+            }
+            (self.chain, next) = (self.chain.filter(|_| next >= number && !is_left_out), number + 1);
         }
         self.next_number = last + 1;
     }
@@ -160,7 +175,7 @@ impl Check<'_> {
         match header {
             Err(reason) => damage.push(format!("{id} offset 0: {reason}")),
             Ok(header) if header.id != id || header.store_id != self.engine.store_id => {
-                damage.push(format!("{id}: the file belongs to another place or store"));
+                damage.push(format!("{id}: {IS_FOREIGN}"));
             }
             Ok(header) => {
                 if self.chain.is_some_and(|chain| chain != header.chain) {
@@ -210,7 +225,8 @@ impl Check<'_> {
             damage.push(format!("{place}: {} bytes behind the last batch are damaged", scanned.bytes - end));
         }
         let is_cut = scanned.bytes > end;
-        scanned.batches.into_iter().try_for_each(|batch| self.batch(batch))?;
+        let places: Vec<Location> = scanned.damage.iter().map(|place| place.start).collect();
+        scanned.batches.into_iter().try_for_each(|batch| self.batch(batch, &places))?;
         if is_cut {
             self.chain = None;
         }
@@ -220,12 +236,16 @@ impl Check<'_> {
         Ok(())
     }
 
-    fn batch(&mut self, batch: ScannedBatch) -> Result<()> {
+    /// Takes a batch of a segment in which some places are damaged.
+    fn batch(&mut self, batch: ScannedBatch, damaged: &[Location]) -> Result<()> {
         let revision = batch.commit.revision;
-        if batch.is_damaged {
+        // What is told already does not count twice.
+        let is_told = damaged.iter().any(|place| batch.holds(*place));
+        if batch.is_damaged && !is_told {
             self.report.damage.push(format!("{}: the batch of revision {revision} is damaged", batch.start));
         }
         self.link(&batch);
+        let sealed = self.reader.view.sealed(batch.start.segment());
         for placed in &batch.changes {
             match &placed.change {
                 Change::Entity { address, .. } => {
@@ -238,11 +258,15 @@ impl Check<'_> {
                     self.unindexed.remove(&id.0);
                     self.look_up(TableId::Blobs, id.0, placed.location)?;
                 }
-                Change::Record(_) => self.report.records += 1,
+                Change::Record(key) => {
+                    self.report.records += 1;
+                    self.look_up_record(sealed, key, placed.location)?;
+                }
+                Change::RecordRemoved(key) => self.look_up_record(sealed, key, placed.location)?,
                 Change::EntityRemoved(Address(key)) | Change::BlobRemoved(BlobId(key)) => {
                     self.unindexed.remove(key);
                 }
-                Change::RecordRemoved(_) | Change::Husk => {}
+                Change::Husk => {}
             }
         }
         Ok(())
@@ -273,6 +297,23 @@ impl Check<'_> {
         }
         self.chain = Some(chain);
         self.revision = revision;
+    }
+
+    /// The sidecar of a complete segment must know of a record's change, or of a later one.
+    fn look_up_record(&mut self, sealed: Option<&Sealed>, key: &RecordKey, location: Location) -> Result<()> {
+        let Some(sealed) = sealed else { return Ok(()) };
+        let is_found = match sealed.sidecar.find_record(key.collection(), key.key()) {
+            // What is wrong with the sidecar is told when all of it is verified.
+            Err(error) if error.kind() == ErrorKind::Corrupt => true,
+            found => found?.is_some_and(|entry| Location::offset_of_place(entry.place) >= location.offset()),
+        };
+        if !is_found {
+            let (collection, key) = (key.collection(), key.key());
+            self.report.damage.push(format!(
+                "{location}: record {key:?} in collection {collection:?} is in the log but not in the index"
+            ));
+        }
+        Ok(())
     }
 
     /// What stands in the log and is not removed later must be found through an index or a sidecar.

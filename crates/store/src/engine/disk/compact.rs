@@ -10,24 +10,28 @@
 mod choose;
 mod copy;
 mod output;
+#[cfg(all(test, feature = "testing"))]
+mod tests;
+mod throttle;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
 
 use self::copy::{Copied, Copying};
+pub(super) use self::throttle::Throttle;
 use super::DiskEngine;
 use super::files::remove_segment;
 use super::format::{Location, SegmentId};
 use super::indexes::IndexChange;
 use super::log::LogFile;
+use super::records::{note_replaced, replaced_since};
 use super::seal::keep_sidecar;
-use super::sidecar::{EffectKind, Identity, TableId};
+use super::sidecar::{Effect, EffectKind, Identity, TableId};
 use super::view::{Sealed, Segment, View};
 use super::writer::Writer;
 use crate::columns::{Bit, Rows as _};
 use crate::engine::{CompactOptions, CompactReport, Durability, ProgressFn};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 
 /// How often making the sidecar is tried beside the writers before they have to wait for it.
 const TRIES: u32 = 3;
@@ -39,7 +43,8 @@ const WORTHWHILE_BYTES: u64 = 4 << 20;
 const WORTHWHILE_BYTES_PER_SECOND: u64 = 32 << 20;
 
 impl DiskEngine {
-    /// Compacts as long as there is a segment with enough garbage.
+    /// Compacts as long as there is a segment with enough garbage. Damaged ones are passed over; the first is told
+    /// at the end.
     pub(super) fn compact_all(
         &self,
         options: &CompactOptions,
@@ -53,18 +58,30 @@ impl DiskEngine {
         let total = garbage();
         // What is made on the way is not compacted again, so that this ends whatever others do meanwhile.
         let newest = self.newest_compacted(&self.log.view.load());
-        while let Some(report) = self.compact_run(options.garbage_part, options.bytes_per_second, newest)? {
-            done += report;
+        let mut damage = None;
+        self.upkeep.leave_none_out();
+        loop {
+            let left_out = self.upkeep.left_out();
+            match self.compact_run(options.garbage_part, options.bytes_per_second, newest) {
+                Ok(Some(report)) => done += report,
+                Ok(None) => break,
+                // Without that segment the others can be compacted.
+                Err(error) if error.kind() == ErrorKind::Corrupt && self.upkeep.left_out() > left_out => {
+                    damage.get_or_insert(error);
+                }
+                Err(error) => return Err(error),
+            }
             progress(total.saturating_sub(garbage()), total);
         }
-        Ok(done)
+        damage.map_or(Ok(done), Err)
     }
 
     /// Compacts one run of segments if that is worth it; whether it was.
     pub(super) fn compact_if_worthwhile(&self) -> Result<bool> {
         let is_worthwhile = {
             let view = self.log.view.load();
-            let sealed = view.segments.iter().filter_map(|segment| Some((segment, segment.sealed.as_ref()?)));
+            let whole = view.segments.iter().filter(|segment| !self.upkeep.is_left_out(segment.log.id));
+            let sealed = whole.filter_map(|segment| Some((segment, segment.sealed.as_ref()?)));
             sealed.map(|(segment, sealed)| (segment.log.written(), sealed.garbage())).any(
                 |(bytes, garbage)| {
                     garbage >= WORTHWHILE_BYTES && garbage as f64 >= bytes as f64 * WORTHWHILE_PART
@@ -93,27 +110,37 @@ impl DiskEngine {
         let bytes_before: u64 = inputs.iter().map(|segment| segment.log.written()).sum();
         let id = self.next_compacted_id(&view);
         let mut throttle = Throttle::new(bytes_per_second);
-        let copying = Copying::new(self, &view, inputs, id)?;
-        let written = copying.run(|bytes| {
-            throttle.wait(bytes);
-            self.check_open()
+        let mut reached = inputs[0].log.id;
+        let copied = Copying::new(self, &view, inputs, id, &mut reached).and_then(|copying| {
+            copying.run(&mut reached, |bytes| {
+                throttle.wait(bytes, &mut || self.check_open().is_ok());
+                self.check_open()
+            })
         });
-        let copied = match written {
-            Ok(copied) => copied,
-            Err(error) => {
-                // It is removed when the store is opened, too.
-                drop(self.storage.remove(&format!("{}.new", id.file_name())));
-                return Err(error);
-            }
-        };
-        let bytes_after = copied.log.written();
-        self.replace(copied, inputs)?;
+        let replaced = copied.and_then(|copied| {
+            let bytes_after = copied.log.written();
+            self.replace(copied, inputs).map(|()| bytes_after)
+        });
+        let bytes_after = replaced.inspect_err(|error| {
+            self.leave_out_damaged(&view, reached, error);
+            self.remove_unfinished_copy(id);
+        })?;
         Ok(Some(CompactReport {
             segments: inputs.len() as u64,
             bytes_before,
             bytes_after,
             waited: throttle.waited,
         }))
+    }
+
+    /// Removes what a run that failed wrote, which only takes space, unless it may be part of the log already. It is
+    /// removed when the store is opened, too.
+    fn remove_unfinished_copy(&self, id: SegmentId) {
+        if self.poisoned.lock().is_some() || self.log.view.load().file(id).is_some() {
+            return;
+        }
+        drop(self.storage.remove(&format!("{}.new", id.file_name())));
+        drop(self.storage.remove(&id.sidecar_name()));
     }
 
     /// Begins a new segment if the one that is being written removed something from these: what it removed
@@ -147,7 +174,7 @@ impl DiskEngine {
             let sealed_before = self.log.view.load().segments.len();
             {
                 let _writer = self.writer.lock();
-                copied.take_state(inputs, &self.tables.inner.read().active);
+                copied.take_state(inputs, &self.log.view.load().segments, &self.tables.inner.read().active);
             }
             let sealed = self.finish_file(&mut copied)?;
             let mut writer = self.writer.lock();
@@ -157,7 +184,7 @@ impl DiskEngine {
             }
         }
         let mut writer = self.writer.lock();
-        copied.take_state(inputs, &self.tables.inner.read().active);
+        copied.take_state(inputs, &self.log.view.load().segments, &self.tables.inner.read().active);
         let sealed = self.finish_file(&mut copied)?;
         self.swap(&mut writer, copied, sealed, inputs)
     }
@@ -166,7 +193,7 @@ impl DiskEngine {
     fn finish_file(&self, copied: &mut Copied) -> Result<Sealed> {
         let identity =
             Identity { store_id: self.store_id, segment: copied.log.id.0, log_bytes: copied.log.written() };
-        let encoded = copied.tables.encode(identity, copied.chain);
+        let encoded = copied.tables.encode(identity, copied.chain, copied.records_live);
         keep_sidecar(&*self.storage, copied.log.id, encoded, &identity).map(Sealed::new)
     }
 
@@ -174,6 +201,9 @@ impl DiskEngine {
     fn swap(&self, writer: &mut Writer, copied: Copied, sealed: Sealed, inputs: &[Segment]) -> Result<()> {
         // What was left out is out of date because of what was written meanwhile: that must not be lost now.
         self.reach(writer, Durability::Synced)?;
+        // Only the holder of the commit lock adds effects. What can fail is done before the file gets its name: a
+        // file that is in its place without the removals of the last moment would bring back what they removed.
+        let effects = copied.catch_up(&sealed, inputs, self.tables.inner.read().active.effects())?;
         let name = copied.log.id.file_name();
         let failed = |error| Error::io(format!("putting {name} in its place failed"), error);
         self.storage.rename(&format!("{name}.new"), &name).map_err(failed)?;
@@ -200,15 +230,15 @@ impl DiskEngine {
         let old: Vec<Arc<LogFile>> = inputs.iter().map(|segment| Arc::clone(&segment.log)).collect();
         // Both the old files and the new one can be read while the indexes are led over.
         self.log.view.store(Arc::new(view.with_segments(segments.clone(), covered_from, &old)));
-        copied.catch_up(&sealed, inputs, &mut inner)?;
+        inner.active.set_effects(effects);
         let is_covered = view.covered_from <= start;
-        for change in copied.moves(&sealed, inputs, is_covered)? {
+        for change in copied.moves(&sealed, inputs, is_covered) {
             lead_over(&view, &change);
             if let Some(shadow) = &mut inner.shadow {
                 shadow.push(change);
             }
         }
-        copied.move_records(&sealed, &mut inner);
+        note_replaced(&copied.tables, &sealed, inputs, &mut inner.active);
         self.log.view.store(Arc::new(view.with_segments(segments, covered_from, &[])));
         drop(inner);
         self.load_filters(&self.log.view.load());
@@ -230,7 +260,7 @@ fn lead_over(view: &View, change: &IndexChange) {
 impl Copied {
     /// Sets the bits to what they were when the segment that is being written was begun: what that one
     /// did to the inputs is noted in it, and found again there.
-    fn take_state(&mut self, inputs: &[Segment], active: &super::active::Active) {
+    fn take_state(&mut self, inputs: &[Segment], segments: &[Segment], active: &super::active::Active) {
         let bits = self.tables.rows.bits();
         for (row, origin) in self.rows.iter().enumerate() {
             let Some(sealed) = &inputs[origin.input as usize].sealed else { continue };
@@ -244,7 +274,7 @@ impl Copied {
                     EffectKind::EntityRemoved => bits.set(row, Bit::Removed, false),
                     EffectKind::Superseded => bits.set(row, Bit::Superseded, false),
                     EffectKind::Newest => bits.set(row, Bit::Superseded, true),
-                    EffectKind::BlobRemoved => false,
+                    EffectKind::BlobRemoved | EffectKind::RecordsReplaced => false,
                 };
             }
         }
@@ -267,14 +297,16 @@ impl Copied {
         // What was removed while it was copied stands in the file, and is in no table of its sidecar. It counts as
         // garbage, at least a byte each, so that the removals are known to be needed still.
         let bytes = |place: &u32| Location::at(SegmentId(0), *place).bytes_to_fetch().max(1) as u64;
-        self.tables.garbage = removed.iter().map(bytes).sum();
+        // A damaged chunk is told to whoever needs what is in it.
+        let replaced = replaced_since(&self.tables, segments, self.known).unwrap_or(0);
+        self.tables.garbage = removed.iter().map(bytes).sum::<u64>() + replaced;
         self.tables.set_removed(removed);
         self.tables.set_state_revision(active.first_revision() - 1);
     }
 
     /// The new row of the target of an effect, if it is about a row that was kept.
     fn row_of(&self, inputs: &[Segment], segment: u32, target: u32, kind: EffectKind) -> Option<usize> {
-        if kind == EffectKind::BlobRemoved {
+        if matches!(kind, EffectKind::BlobRemoved | EffectKind::RecordsReplaced) {
             return None;
         }
         // Inputs are few.
@@ -283,10 +315,10 @@ impl Copied {
         self.rows.binary_search_by_key(&(input, target), key).ok()
     }
 
-    /// Does to the new segment what the segment that is being written did to the inputs, and notes it there
+    /// Does to the new segment what the segment that is being written did to the inputs; returns its effects
     /// under the new name.
-    fn catch_up(&self, sealed: &Sealed, inputs: &[Segment], inner: &mut super::tables::Inner) -> Result<()> {
-        let mut effects = inner.active.take_effects();
+    fn catch_up(&self, sealed: &Sealed, inputs: &[Segment], effects: &[Effect]) -> Result<Vec<Effect>> {
+        let mut effects = effects.to_vec();
         for effect in &mut effects {
             if let Some(row) = self.row_of(inputs, effect.segment, effect.target, effect.kind) {
                 (effect.segment, effect.target) = (self.log.id.0, row as u32);
@@ -298,8 +330,7 @@ impl Copied {
                 super::tables::apply_effect(sealed, effect.kind, effect.target)?;
             }
         }
-        inner.active.set_effects(effects);
-        Ok(())
+        Ok(effects)
     }
 
     fn blob_of(&self, inputs: &[Segment], segment: u32, place: u32) -> Option<&copy::MovedBlob> {
@@ -310,7 +341,7 @@ impl Copied {
 
     /// How entries of the indexes change. Entries of entities and blobs are there if the inputs are covered;
     /// those of ids may be in any case.
-    fn moves(&self, sealed: &Sealed, inputs: &[Segment], is_covered: bool) -> Result<Vec<IndexChange>> {
+    fn moves(&self, sealed: &Sealed, inputs: &[Segment], is_covered: bool) -> Vec<IndexChange> {
         let mut changes = Vec::new();
         let id = self.log.id;
         let old = |input: u32, place: u32| Location::at(inputs[input as usize].log.id, place).0;
@@ -331,43 +362,6 @@ impl Copied {
             let (old, new) = (Some(old(blob.input, blob.old)), Some(Location::at(id, blob.new).0));
             changes.push(IndexChange { table: TableId::Blobs, key: blob.key, old, new });
         }
-        Ok(changes)
-    }
-
-    /// Leads records to their new places.
-    fn move_records(&self, sealed: &Sealed, inner: &mut super::tables::Inner) {
-        for record in &self.records {
-            match inner.records.get_mut(&record.key) {
-                Some(place) if place.location == record.old => place.location = record.new,
-                _ => sealed.add_garbage(record.new.bytes_to_fetch() as u64),
-            }
-        }
-    }
-}
-
-/// Keeps reading to a rate.
-pub(super) struct Throttle {
-    bytes_per_second: u64,
-    begun: Instant,
-    bytes: u64,
-    pub(super) waited: Duration,
-}
-
-impl Throttle {
-    pub(super) fn new(bytes_per_second: u64) -> Self {
-        Self { bytes_per_second, begun: Instant::now(), bytes: 0, waited: Duration::ZERO }
-    }
-
-    /// Sleeps if more was copied than the rate allows.
-    pub(super) fn wait(&mut self, bytes: u64) {
-        self.bytes += bytes;
-        if self.bytes_per_second == 0 {
-            return;
-        }
-        let due = Duration::from_secs_f64(self.bytes as f64 / self.bytes_per_second as f64);
-        if let Some(early) = due.checked_sub(self.begun.elapsed()) {
-            std::thread::sleep(early);
-            self.waited += early;
-        }
+        changes
     }
 }

@@ -238,7 +238,7 @@ impl DiskEngine {
         let (mut bytes, mut from) = (view.indexes.bytes() * 2, view.segments.len() - 1);
         for (at, segment) in view.segments.iter().enumerate().rev().skip(1) {
             let Some(sealed) = &segment.sealed else { break };
-            let entries: u64 = TableId::ALL.iter().map(|table| sealed.sidecar.entries_of(*table)).sum();
+            let entries: u64 = TableId::INDEXED.iter().map(|table| sealed.sidecar.entries_of(*table)).sum();
             if bytes + entries * ENTRY_BYTES > room {
                 break;
             }
@@ -280,8 +280,9 @@ impl DiskEngine {
         // Filters are counted where they are loaded.
         let filters = self.filter_memory.lock().bytes();
         self.column_memory.lock().resize(sidecars.saturating_sub(filters));
-        self.active_memory.lock().resize(inner.active.bytes());
-        self.record_memory.lock().resize(inner.record_bytes());
+        let records = inner.active.record_bytes();
+        self.active_memory.lock().resize(inner.active.bytes() - records);
+        self.record_memory.lock().resize(records);
     }
 }
 

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use super::backup;
 use super::dictionary::Dictionary;
 use super::files::segment_ids;
-use super::format::{SEGMENT_HEADER_BYTES, Salt, SegmentHeader, SegmentId, StoreHeader};
+use super::format::{SEGMENT_HEADER_BYTES, STORE_HEADER_BYTES, Salt, SegmentHeader, SegmentId, StoreHeader};
 use super::log::LogFile;
-use super::storage::Storage;
+use super::repair::REPAIRING_NAME;
+use super::storage::{Directory, Storage, make_directory};
 use super::writer::SEGMENT_ROOM_BYTES;
 use super::{HEADER_NAME, LOCK_NAME};
 use crate::error::{Error, ErrorKind, Result};
@@ -24,6 +25,10 @@ pub(super) fn prepare_directory(path: &Path, place: &str, create: bool) -> Resul
         Err(error) => return Err(failed(error)),
     }
     let not_a_store = |what: &str| Err(Error::new(ErrorKind::NotAStore, format!("{place}: {what}")));
+    let make = || {
+        let failed = |error| Error::io(format!("{place}: making the store failed"), error);
+        make_directory(path).map_err(failed)
+    };
     match std::fs::read_dir(path) {
         Ok(mut entries) => {
             // An interrupted creation leaves these behind.
@@ -36,18 +41,24 @@ pub(super) fn prepare_directory(path: &Path, place: &str, create: bool) -> Resul
                 _ if path.join(backup::RESTORING_NAME).is_file() => not_a_store(
                     "a backup was being restored here and that did not get to its end; restore it again",
                 ),
+                _ if path.join(REPAIRING_NAME).is_file() => not_a_store(
+                    "what `statlas repair` was saving into this directory did not get to its end; run it again with \
+                     the same --to, or remove the directory",
+                ),
+                _ if path.join("log").is_dir() && has_batches(&Directory::new(path))? => {
+                    Err(without_header(place))
+                }
                 (true, _) => {
                     not_a_store("not a Statlas store: the directory holds other files and no file STATLAS")
                 }
                 (false, false) if path.join("log").is_dir() => not_a_store(
-                    "the store is not whole: the file STATLAS is missing beside its log; put it back",
+                    "no store is here: making one did not get to its end, and nothing was stored in it",
                 ),
                 (false, false) => not_a_store("no store is here: the directory is empty"),
-                (false, true) => Ok(()),
+                (false, true) => make(),
             }
         }
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound && create => std::fs::create_dir_all(path)
-            .map_err(|error| Error::io(format!("{place}: making the store failed"), error)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && create => make(),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             not_a_store("no store is here; make one by storing something, or name another with --store")
         }
@@ -58,8 +69,17 @@ pub(super) fn prepare_directory(path: &Path, place: &str, create: bool) -> Resul
     }
 }
 
+/// The error of a store that lost its file STATLAS.
+fn without_header(place: &str) -> Error {
+    let message = format!(
+        "{place}: the store is not whole: the file STATLAS is missing beside its log; put it back, or save what is \
+         stored into a fresh store with `statlas repair --to DIR`"
+    );
+    Error::new(ErrorKind::Corrupt, message)
+}
+
 /// Whether a log holds more than the first segment's header, which an interrupted creation leaves.
-fn has_batches(storage: &dyn Storage) -> Result<bool> {
+pub(super) fn has_batches(storage: &dyn Storage) -> Result<bool> {
     let failed = |error| Error::io("reading the log failed", error);
     Ok(match segment_ids(storage)?.as_slice() {
         [] => false,
@@ -76,7 +96,7 @@ pub(super) fn read_or_create_header(
     place: &str,
     segment_bytes: u64,
 ) -> Result<[u8; 16]> {
-    match storage.read(HEADER_NAME) {
+    match storage.read(HEADER_NAME, STORE_HEADER_BYTES) {
         Ok(bytes) => {
             let header = StoreHeader::decode(&bytes, place)?;
             // Who made it may have been killed before the name was safe.
@@ -85,13 +105,16 @@ pub(super) fn read_or_create_header(
             return Ok(header.store_id);
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) if error.kind() == std::io::ErrorKind::InvalidData => {
+            let message = format!("{place}: the store's file STATLAS is damaged: {error}");
+            return Err(Error::new(ErrorKind::Corrupt, message));
+        }
         Err(error) => return Err(Error::io(format!("{place}: reading the file STATLAS failed"), error)),
     }
     let failed = |error| Error::io(format!("{place}: making the store failed"), error);
     storage.create_folder("log").map_err(failed)?;
     if has_batches(storage)? {
-        let message = format!("{place}: the file STATLAS is missing, but there is a log; put the file back");
-        return Err(Error::new(ErrorKind::Corrupt, message));
+        return Err(without_header(place));
     }
     let store_id = storage.new_store_id();
     // The file STATLAS comes last: with it, the store is there.

@@ -3,10 +3,12 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::format::{COMMIT_FRAME_BYTES, Frame, Kind, SEGMENT_HEADER_BYTES, Salt, SegmentHeader, SegmentId};
+use super::format::{
+    COMMIT_FRAME_BYTES, Frame, Kind, OFFSET_MAX, SEGMENT_HEADER_BYTES, Salt, SegmentHeader, SegmentId,
+};
 use super::log::LogFile;
 use super::scan::Window;
-use super::storage::Storage;
+use super::storage::{Storage, StorageFile};
 use super::writer::SEGMENT_ROOM_BYTES;
 use crate::error::{Error, Result};
 
@@ -30,6 +32,12 @@ pub(super) fn missing_segments(missing: Range<u32>) -> Option<String> {
         1 => Some(format!("segment {} is missing", missing.start)),
         _ => Some(format!("segments {} to {} are missing", missing.start, missing.end - 1)),
     }
+}
+
+/// How much of a file of the log can hold anything: no frame begins behind the last place that can be told, so that
+/// more is treated as the garbage that it is.
+pub(super) fn log_bytes(file: &dyn StorageFile) -> std::io::Result<u64> {
+    file.len().map(|bytes| bytes.min(OFFSET_MAX))
 }
 
 /// The ids of the segments in a store, by name.
@@ -110,7 +118,7 @@ fn drop_unborn_segment(storage: &dyn Storage, store_id: &[u8; 16], ids: &mut Vec
     }
     let name = last.file_name();
     let failed = |error| Error::io(format!("opening {name} failed"), error);
-    let bytes = storage.open(&name, false).and_then(|file| file.len()).map_err(failed)?;
+    let bytes = storage.open(&name, false).and_then(|file| log_bytes(&*file)).map_err(failed)?;
     let header = read_header(storage, last)?;
     // Behind a header that is lost only a dictionary can stand if the making was interrupted.
     let is_empty = match header {
@@ -132,7 +140,7 @@ fn has_batch(storage: &dyn Storage, store_id: &[u8; 16], id: SegmentId) -> Resul
     let failed = |error| Error::io(format!("reading {} failed", id.file_name()), error);
     let file = storage.open(&id.file_name(), false).map_err(failed)?;
     let mut buffer = Vec::new();
-    let bytes = file.len().map_err(failed)?;
+    let bytes = log_bytes(&*file).map_err(failed)?;
     let mut window = Window::new(&*file, bytes, Salt::of(store_id, id), &mut buffer);
     Ok(window.first_revision().map_err(failed)?.is_some())
 }
@@ -207,7 +215,8 @@ fn range_of_batches(
     let failed = |error| Error::io(format!("reading {name} failed"), error);
     let file = storage.open(&name, false).map_err(failed)?;
     let mut buffer = Vec::new();
-    let mut window = Window::new(&*file, file.len().map_err(failed)?, Salt::of(&store_id, id), &mut buffer);
+    let bytes = log_bytes(&*file).map_err(failed)?;
+    let mut window = Window::new(&*file, bytes, Salt::of(&store_id, id), &mut buffer);
     let revision = window.first_revision().map_err(failed)?.unwrap_or(0);
     let others = || headers.iter().filter_map(|(_, header)| header.ok());
     let is_before = |header: &SegmentHeader| header.first_revision <= revision;
@@ -245,7 +254,7 @@ pub(super) fn open_log_file(
     let name = header.id.file_name();
     let failed = |error| Error::io(format!("opening {name} failed"), error);
     let file = storage.open(&name, false).map_err(failed)?;
-    let bytes = file.len().map_err(failed)?;
+    let bytes = log_bytes(&*file).map_err(failed)?;
     let room = if is_last { (segment_bytes + SEGMENT_ROOM_BYTES).max(bytes) } else { bytes.max(1) };
     let map = file.map(room as usize).map_err(failed)?;
     Ok(LogFile::new(header, file, map, bytes))

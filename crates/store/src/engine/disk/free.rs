@@ -140,7 +140,7 @@ impl Run<'_> {
                 self.frame(phase, &frame, ids)?;
                 at += frame_bytes;
                 read += frame_bytes;
-                self.throttle.wait(frame_bytes);
+                self.throttle.wait(frame_bytes, &mut || self.engine.check_open().is_ok());
                 self.engine.check_open()?;
             }
             let later = if phase == Phase::Files { all } else { 0 };

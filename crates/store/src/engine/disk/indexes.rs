@@ -36,6 +36,7 @@ impl Indexes {
             TableId::Entities => &self.entities,
             TableId::Blobs => &self.blobs,
             TableId::Ids => &self.ids,
+            TableId::Records => unreachable!("records are found through sidecars"),
         }
     }
 

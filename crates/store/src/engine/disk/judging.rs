@@ -7,6 +7,7 @@ use super::DiskEngine;
 use super::format::{Frame, Location};
 use super::log::Reader;
 use super::lookup::{addresses_of, entity_at, head_of_id, place_of, versions_of};
+use super::records::{RecordPlace, newest_record, record_hash};
 use super::sidecar::TableId;
 use super::suspects::Suspects;
 use crate::batch::{BlobForm, RecordKey};
@@ -90,6 +91,13 @@ impl Holdings for Judging<'_> {
     }
 
     fn record_revision(&self, key: &RecordKey) -> Result<Option<u64>> {
-        Ok(self.engine.tables.inner.read().records.get(key).map(|place| place.revision))
+        let active = self.engine.tables.inner.read().active.record(key);
+        let newest = match active {
+            None if self.suspects.may_hold(TableId::Records, record_hash(key)) => {
+                newest_record(self.reader.view.complete(), key)?
+            }
+            found => found,
+        };
+        Ok(newest.and_then(RecordPlace::live).map(|place| place.revision))
     }
 }

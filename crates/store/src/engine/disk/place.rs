@@ -90,7 +90,8 @@ pub(super) const OFFSET_MAX: u64 = ((1 << (32 - PLACE_LINES_BITS)) - 1) * ALIGNM
 impl Location {
     pub(super) fn new(segment: SegmentId, offset: u64) -> Self {
         let units = offset / ALIGNMENT as u64;
-        debug_assert!(units < 1 << OFFSET_BITS && segment.0 < 1 << 24);
+        // No file of the log is so long: what is behind the last place is never read.
+        assert!(units < 1 << OFFSET_BITS && segment.0 < 1 << 24, "{segment} offset {offset} is no place");
         Self(u64::from(segment.0) << (OFFSET_BITS + LINES_BITS) | units << LINES_BITS)
     }
 
@@ -102,7 +103,7 @@ impl Location {
 
     /// The location without its segment, in 32 bits.
     pub(super) fn place(self) -> u32 {
-        debug_assert!(self.offset() <= OFFSET_MAX);
+        assert!(self.offset() <= OFFSET_MAX, "{self} is behind the last place of a segment");
         let units = (self.offset() / ALIGNMENT as u64) as u32;
         units << PLACE_LINES_BITS | (self.0 as u32 & ((1 << PLACE_LINES_BITS) - 1))
     }

@@ -17,12 +17,13 @@ use super::format::{Kind, Location, SEGMENT_HEADER_BYTES, SegmentHeader, Segment
 use super::indexes::Indexes;
 use super::log::{Log, LogFile};
 use super::lookup::place_of;
+use super::records::count_records;
 use super::scan::{Change, Damage, Depth, Placed, ScannedBatch, ScannedSegment, Seems, scan_in_order};
 use super::seal::{keep_sidecar, keep_sidecar_for_now, open_sidecar};
 use super::sidecar::{Identity, Sidecar, TableId};
 use super::storage::Storage;
 use super::suspects::Suspects;
-use super::tables::{AppliedBatch, Damaged, RecordPlace, Tables};
+use super::tables::{AppliedBatch, Damaged, Tables};
 use super::takeover::Takeover;
 use super::texts::Texts;
 use super::view::{Sealed, Segment, View};
@@ -95,7 +96,7 @@ fn recover_with(
     let mut recovery = Recovery::new(storage, store_id, Texts::new(budget))?;
     recovery.is_compacted = sources.iter().any(|source| source.found.log.id.is_compacted());
     let mut sources = sources.into_iter();
-    scan_in_order(&to_scan, Depth::Checksums, |scanned| {
+    scan_in_order(&to_scan, Depth::Rows, |scanned| {
         for source in sources.by_ref() {
             let Source { found, sidecar } = source;
             match sidecar {
@@ -130,6 +131,8 @@ struct Recovery<'a> {
     underived: Vec<SegmentId>,
     /// Whether there are compacted files: they know what happened later, wherever they stand.
     is_compacted: bool,
+    /// Whether a complete segment had no sidecar.
+    has_read_complete: bool,
     /// Damaged segments: they have other rows than when later segments noted what they did to them.
     shifted: Vec<SegmentId>,
 }
@@ -153,6 +156,7 @@ impl<'a> Recovery<'a> {
             is_lossy: false,
             underived: Vec::new(),
             is_compacted: false,
+            has_read_complete: false,
             shifted: Vec::new(),
         })
     }
@@ -181,6 +185,7 @@ impl<'a> Recovery<'a> {
             inner.blobs_live += sealed.blobs_live();
             inner.ids_live += sealed.heads();
         }
+        inner.records_live = summary.records_live;
         drop(inner);
         self.segments.push(segment);
         // Of the last batches of a compacted segment nothing may be left, but their numbers were given.
@@ -214,7 +219,7 @@ impl<'a> Recovery<'a> {
         self.reserve(&scanned);
         if is_last {
             self.derive_states()?;
-            self.count_live();
+            self.count_live()?;
         }
         let bytes = scanned.bytes;
         let synced = synced_end(&scanned);
@@ -225,6 +230,7 @@ impl<'a> Recovery<'a> {
             self.last = Some((log, end));
             return Ok(());
         }
+        self.has_read_complete = true;
         let is_damaged = self.damage.len() > damage_before;
         let is_whole = !is_damaged && !self.is_compacted;
         if !is_whole {
@@ -257,12 +263,18 @@ impl<'a> Recovery<'a> {
     }
 
     /// Counts what the complete segments hold, so that the last one goes on from there.
-    fn count_live(&self) {
+    fn count_live(&self) -> Result<()> {
         let inner = &mut *self.tables.inner.write();
         let sealed = || self.segments.iter().filter_map(|segment| segment.sealed.as_deref());
         inner.entities_live = sealed().map(Sealed::entities_live).sum();
         inner.blobs_live = sealed().map(Sealed::blobs_live).sum();
         inner.ids_live = sealed().map(Sealed::heads).sum();
+        // The last sidecar knows how many records there are. But one that was made just now may be wrong: what is read
+        // again is less than what was written, where something is damaged or was compacted away since.
+        if self.has_read_complete || self.is_lossy || !self.damage.is_empty() {
+            inner.records_live = count_records(&self.segments)?;
+        }
+        Ok(())
     }
 
     /// Makes room for what the segment holds: growing is half the cost of filling an index.
@@ -280,7 +292,7 @@ impl<'a> Recovery<'a> {
         let identity = Identity { store_id: self.store_id, segment: log.id.0, log_bytes: bytes };
         let mut inner = self.tables.inner.write();
         inner.active.finish();
-        let encoded = inner.active.encode(identity, self.chain);
+        let encoded = inner.active.encode(identity, self.chain, inner.records_live);
         let keep = if is_whole { keep_sidecar } else { keep_sidecar_for_now };
         keep(self.storage, log.id, encoded, &identity)
     }
@@ -299,10 +311,12 @@ impl<'a> Recovery<'a> {
         for place in damage.iter().filter(|place| is_synced(place.start) || place.start.offset() < valid_end)
         {
             self.outdate(place)?;
-            self.report(place, &batches);
+            self.report(place, &batches)?;
         }
         for batch in batches.into_iter().take(whole) {
-            self.batch(id, batch, &neighbours)?;
+            // What is told already does not count twice.
+            let is_told = damage.iter().any(|place| batch.holds(place.start));
+            self.batch(id, batch, &neighbours, is_told)?;
         }
         let lost_commit = !is_last && !uncommitted.is_empty();
         if lost_commit {
@@ -321,7 +335,7 @@ impl<'a> Recovery<'a> {
         Ok(valid_end)
     }
 
-    fn batch(&mut self, id: SegmentId, batch: ScannedBatch, neighbours: &[u64]) -> Result<()> {
+    fn batch(&mut self, id: SegmentId, batch: ScannedBatch, neighbours: &[u64], is_told: bool) -> Result<()> {
         let ScannedBatch { commit, start, end, kind, mut changes, is_damaged, .. } = batch;
         self.closed_at = (kind == Kind::Close).then(|| Location::new(id, end));
         self.continued = kind == Kind::Continued;
@@ -330,7 +344,9 @@ impl<'a> Recovery<'a> {
             (end - super::format::COMMIT_FRAME_BYTES as u64).saturating_sub(commit.batch_bytes.into()),
         );
         if is_damaged {
-            self.damage.push(format!("{start}: the batch of revision {} is damaged", commit.revision));
+            if !is_told {
+                self.damage.push(format!("{start}: the batch of revision {} is damaged", commit.revision));
+            }
             // Frames before the batch's own belong to one whose commit frame is damaged.
             let own = changes.partition_point(|placed| placed.location < frames_start);
             let rest = changes.split_off(own);
@@ -389,7 +405,7 @@ impl<'a> Recovery<'a> {
         }
     }
 
-    fn report(&mut self, place: &Damage, batches: &[ScannedBatch]) {
+    fn report(&mut self, place: &Damage, batches: &[ScannedBatch]) -> Result<()> {
         self.damage.push(describe(place));
         let mut inner = self.tables.inner.write();
         match &place.seems {
@@ -399,12 +415,14 @@ impl<'a> Recovery<'a> {
             }
             // What it was before is out of date; reading it says that it is damaged.
             Some(Seems::Record(key)) => {
-                inner.records.insert(key.clone(), RecordPlace { location: place.start, revision: 0 });
+                let view = self.log.view.load();
+                inner.set_damaged_record(&view, key, place.start)?;
             }
             // It stands twice, and texts that can't be read without it are reported themselves.
             Some(Seems::Dictionary) => {}
             None => self.is_lossy = true,
         }
+        Ok(())
     }
 
     /// Whole batches behind the first broken one are cut off with it, but not thrown away.
@@ -495,7 +513,7 @@ impl<'a> Recovery<'a> {
         self.tables.inner.write().active = Active::new(log.id, self.revision);
         if !is_derived {
             self.derive_states()?;
-            self.count_live();
+            self.count_live()?;
         }
         Ok((log, SEGMENT_HEADER_BYTES as u64))
     }

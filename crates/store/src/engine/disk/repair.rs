@@ -12,30 +12,39 @@
 mod losses;
 mod replay;
 mod source;
+mod target;
 
 use std::path::Path;
 
 use self::losses::Losses;
 use self::replay::Replay;
 use self::source::{Source, find_sources};
-use super::DiskEngine;
+pub(super) use self::target::REPAIRING_NAME;
+use self::target::Target;
 use super::files::missing_segments;
 use super::format::{Kind, Location};
-use super::scan::{Change, Depth, ScannedSegment};
-use crate::engine::{Engine, ProgressFn, RepairReport};
-use crate::error::{Error, ErrorKind, Result};
+use super::scan::{Change, Depth, Placed};
+use crate::engine::{Engine, ProgressFn, RepairOptions, RepairReport};
+use crate::error::{Error, Result};
 use crate::store::Options;
 
-/// Salvages what is whole of the store in the directory `from` into a fresh store in the directory `to`, which
-/// must not be there or be empty. `from` stays as it is.
+/// Salvages what is whole of the store or the backup in the directory `from` into a fresh store in the directory
+/// `to`, which must not be there or be empty, or hold what an interrupted repair left. `from` stays as it is. The
+/// store appears at `to` only when everything was saved.
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Invalid`] if `to` can't take a store, [`ErrorKind::NotAStore`] if `from` holds no log,
-/// [`ErrorKind::Busy`] if another process has `from` open, [`ErrorKind::NewerFormat`] if a newer release wrote
-/// it, and errors of the operating system. Damage is no error here: the report lists it.
-pub fn repair(from: &Path, to: &Path, progress: ProgressFn<'_>) -> Result<RepairReport> {
-    check_target(from, to)?;
+/// [`Invalid`](crate::ErrorKind::Invalid) if `to` can't take a store, [`NotAStore`](crate::ErrorKind::NotAStore) if
+/// `from` holds no log, [`Busy`](crate::ErrorKind::Busy) if another process has `from` open,
+/// [`NewerFormat`](crate::ErrorKind::NewerFormat) if a newer release wrote it, and errors of the operating system; then nothing is left at `to`. Damage is no error here: the report lists
+/// it.
+pub fn repair(
+    from: &Path,
+    to: &Path,
+    options: &RepairOptions<'_>,
+    progress: ProgressFn<'_>,
+) -> Result<RepairReport> {
+    let mut target = Target::of(from, to)?;
     let mut report = RepairReport::default();
     let _lock = source::lock(from)?;
     let mut sources = find_sources(from, &mut report)?;
@@ -43,7 +52,7 @@ pub fn repair(from: &Path, to: &Path, progress: ProgressFn<'_>) -> Result<Repair
     let mut done = 0;
     let mut outlines = Vec::new();
     for source in sources.drain(..) {
-        let outline = Outline::of(source)?;
+        let outline = Outline::of(source, options)?;
         done += outline.source.bytes;
         progress(done, total);
         outlines.push(outline);
@@ -51,17 +60,35 @@ pub fn repair(from: &Path, to: &Path, progress: ProgressFn<'_>) -> Result<Repair
     outlines.sort_by_key(Outline::order);
     let mut losses = Losses::default();
     report_missing(&outlines, &mut losses, &mut report);
-    let options = Options { maintenance: false, ..Options::default() };
-    let engine = DiskEngine::open(to, &options)?;
-    let mut replay = Replay::new(&engine, losses, &outlines)?;
+    let mut show = |read| progress(done + read, total);
+    match save(&mut target, &outlines, losses, options, report, &mut show) {
+        Ok(report) => Ok(report),
+        Err(error) => {
+            target.abandon();
+            Err(error)
+        }
+    }
+}
+
+/// Commits everything to a new store.
+fn save(
+    target: &mut Target,
+    outlines: &[Outline],
+    losses: Losses,
+    options: &RepairOptions<'_>,
+    mut report: RepairReport,
+    show: &mut dyn FnMut(u64),
+) -> Result<RepairReport> {
+    let RepairOptions { memory_bytes_max, compression, .. } = *options;
+    let of_store = Options { maintenance: false, memory_bytes_max, compression, ..Options::default() };
+    let engine = target.open(&of_store, &mut report)?;
+    let mut replay = Replay::new(&engine, losses, outlines, options)?;
     let last = outlines.len().saturating_sub(1);
     for (at, outline) in outlines.iter().enumerate() {
+        replay.segment(&outline.source, at == last)?;
         report.bytes += outline.source.bytes;
         report.segments += 1;
-        let scanned = outline.source.scan(Depth::Hashes)?;
-        replay.segment(&outline.source, scanned, at == last)?;
-        done += outline.source.bytes;
-        progress(done, total);
+        show(report.bytes);
     }
     replay.finish(&mut report)?;
     engine.sync()?;
@@ -69,27 +96,17 @@ pub fn repair(from: &Path, to: &Path, progress: ProgressFn<'_>) -> Result<Repair
     (report.commits, report.entities, report.blobs) = (stats.revision, stats.entities, stats.blobs);
     (report.records, report.chain_head) = (stats.records, stats.chain_head);
     engine.close()?;
+    drop(engine);
+    target.finish()?;
     Ok(report)
 }
 
-/// Whether a store can be made there without touching the old one.
-fn check_target(from: &Path, to: &Path) -> Result<()> {
-    let refused = |what: &str| Err(Error::new(ErrorKind::Invalid, format!("{}: {what}", to.display())));
-    match std::fs::read_dir(to) {
-        Ok(mut entries) => {
-            if entries.next().is_some() {
-                return refused("a repaired store needs a new or empty directory; this one holds files");
-            }
-        }
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-        Err(error) => {
-            return Err(Error::io(format!("{}: a repaired store can't be made here", to.display()), error));
-        }
+/// Whether the caller still wants what is being done.
+fn check_goes_on(options: &RepairOptions<'_>) -> Result<()> {
+    if (options.goes_on)() {
+        return Ok(());
     }
-    let Ok(old) = from.canonicalize() else { return Ok(()) };
-    let is_inside =
-        to.ancestors().filter_map(|parent| parent.canonicalize().ok()).any(|parent| parent == old);
-    if is_inside { refused("a repaired store can't be inside the damaged one") } else { Ok(()) }
+    Err(Error::io("stopped before the end", std::io::ErrorKind::Interrupted.into()))
 }
 
 /// What the order of the files follows from.
@@ -107,18 +124,26 @@ struct Outline {
 }
 
 impl Outline {
-    fn of(source: Source) -> Result<Self> {
-        let scanned = source.scan(Depth::Hashes)?;
-        let revisions = || scanned.batches.iter().map(|batch| batch.commit.revision);
+    fn of(source: Source, options: &RepairOptions<'_>) -> Result<Self> {
+        let (mut revisions, mut kinds) = (None, None);
+        let mut damaged = Vec::new();
+        let rest = source.scan(Depth::Hashes, &mut |batch, damage| {
+            check_goes_on(options)?;
+            let revision = batch.commit.revision;
+            let (first, last) = revisions.unwrap_or((revision, revision));
+            revisions = Some((first, last.max(revision)));
+            kinds = Some((kinds.map_or(batch.kind, |(first, _)| first), batch.kind));
+            damaged.extend(losses::damaged_entities(&source, &damage)?);
+            Ok(())
+        })?;
+        damaged.extend(losses::damaged_entities(&source, &rest.damage)?);
         let named = source.header.ok().map(|header| header.first_revision);
-        let first = named.or_else(|| revisions().next());
+        let first = named.or(revisions.map(|(first, _)| first));
         // A file whose batches all are damaged still has the one that its header begins with.
-        let last = revisions().max().or_else(|| named.map(|first| first.saturating_sub(1)));
-        let is_reduced = source.header.is_err()
-            && scanned.batches.first().is_some_and(|batch| batch.kind == Kind::Reduced);
-        let is_continued = scanned.batches.last().is_some_and(|batch| batch.kind == Kind::Continued)
-            && scanned.uncommitted.is_empty();
-        let damaged = losses::damaged_entities(&source, &scanned)?;
+        let last = revisions.map(|(_, last)| last).or_else(|| named.map(|first| first.saturating_sub(1)));
+        let is_reduced = source.header.is_err() && kinds.is_some_and(|(first, _)| first == Kind::Reduced);
+        let is_continued =
+            kinds.is_some_and(|(_, last)| last == Kind::Continued) && rest.uncommitted.is_empty();
         Ok(Self { source, first, last, is_reduced, is_continued, damaged })
     }
 
@@ -167,10 +192,9 @@ fn report_missing(outlines: &[Outline], losses: &mut Losses, report: &mut Repair
     }
 }
 
-/// The places of the entities that a segment stores.
-fn stored_entities(scanned: &ScannedSegment) -> impl Iterator<Item = ([u8; 32], Location)> + '_ {
-    let batches = scanned.batches.iter().flat_map(|batch| &batch.changes);
-    batches.chain(&scanned.uncommitted).filter_map(|placed| match &placed.change {
+/// The places of the entities among some changes.
+fn stored_entities(changes: &[Placed]) -> impl Iterator<Item = ([u8; 32], Location)> + '_ {
+    changes.iter().filter_map(|placed| match &placed.change {
         Change::Entity { address, .. } => Some((address.0, placed.location)),
         _ => None,
     })

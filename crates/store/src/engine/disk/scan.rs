@@ -21,10 +21,10 @@ use crate::error::{Error, ErrorKind, Result as StoreResult};
 
 /// What a frame does when its batch is applied.
 pub(super) enum Change {
-    /// The neighbours of the row stand in the list that goes with the changes.
+    /// The neighbours of the row stand in the list that goes with the changes. Without a row it can't be applied.
     Entity {
         address: Address,
-        draft: Draft,
+        draft: Option<Arc<Draft>>,
     },
     Blob(BlobId),
     Record(RecordKey),
@@ -58,6 +58,13 @@ pub(super) struct ScannedBatch {
     pub(super) is_torn: bool,
     /// SHA-256 over what the chain covers, if that was asked for and nothing is damaged.
     pub(super) digest: Option<[u8; 32]>,
+}
+
+impl ScannedBatch {
+    /// Whether a place lies between its first frame and the end of its commit frame.
+    pub(super) fn holds(&self, place: Location) -> bool {
+        (self.start.offset()..self.end).contains(&place.offset())
+    }
 }
 
 /// A stretch of bytes that is no frame.
@@ -115,7 +122,9 @@ impl ScannedSegment {
 pub(super) enum Depth {
     /// Checksums.
     Checksums,
-    /// Also SHA-256 of entities and blobs, and what the hash chain covers.
+    /// Also rows, which take much memory.
+    Rows,
+    /// Checksums, and also SHA-256 of entities and blobs, and what the hash chain covers.
     Hashes,
 }
 
@@ -228,14 +237,40 @@ impl<'a> Window<'a> {
     }
 }
 
+/// Takes a batch, and what was damaged between the one before and its end; whether it wants more.
+pub(super) type BatchVisitor<'a> = &'a mut dyn FnMut(ScannedBatch, Vec<Damage>) -> bool;
+
 /// Reads a segment from end to end.
 pub(super) fn scan(id: SegmentId, window: &mut Window<'_>, depth: Depth) -> io::Result<ScannedSegment> {
+    scan_with(id, window, depth, None)
+}
+
+/// Reads a segment from end to end and hands its batches over one by one, so that only one is in memory. What is
+/// returned lacks the batches, and the damage and the neighbours that were handed over with them.
+pub(super) fn scan_batches(
+    id: SegmentId,
+    window: &mut Window<'_>,
+    depth: Depth,
+    visit: BatchVisitor<'_>,
+) -> io::Result<ScannedSegment> {
+    scan_with(id, window, depth, Some(visit))
+}
+
+fn scan_with(
+    id: SegmentId,
+    window: &mut Window<'_>,
+    depth: Depth,
+    visit: Option<BatchVisitor<'_>>,
+) -> io::Result<ScannedSegment> {
     let header = SegmentHeader::decode(window.at(0, SEGMENT_HEADER_BYTES)?);
     let data_start = header.map_or(SEGMENT_HEADER_BYTES as u64, |header| header.data_start());
     let mut scanner = Scanner {
         depth,
         texts: PlainTexts::of(window.file, window.total, window.salt)?,
         batch: OpenBatch::new(data_start),
+        visit,
+        has_batches: false,
+        is_stopped: false,
         segment: ScannedSegment {
             id,
             header,
@@ -278,21 +313,25 @@ impl OpenBatch {
     }
 }
 
-struct Scanner {
+struct Scanner<'a> {
     depth: Depth,
     texts: PlainTexts,
     batch: OpenBatch,
+    visit: Option<BatchVisitor<'a>>,
+    has_batches: bool,
+    /// Whether the visitor wants no more.
+    is_stopped: bool,
     segment: ScannedSegment,
 }
 
-impl Scanner {
+impl Scanner<'_> {
     fn location(&self, at: u64) -> Location {
         Location::new(self.segment.id, at)
     }
 
     fn run(&mut self, window: &mut Window<'_>) -> io::Result<()> {
         let mut at = SEGMENT_HEADER_BYTES as u64;
-        while at < window.total {
+        while at < window.total && !self.is_stopped {
             let (next, wrong) = match window.frame(at)? {
                 Ok(frame) => (Some(at + frame.header.frame_bytes() as u64), self.frame(at, &frame).err()),
                 Err(reason) => (None, Some(reason.to_owned())),
@@ -363,7 +402,7 @@ impl Scanner {
     /// Passes over a copy of the dictionary, which stands before the batches.
     fn dictionary(&mut self, at: u64, frame: &Frame<'_>) -> Result<(), String> {
         let end = at + frame.header.frame_bytes() as u64;
-        let is_first = self.segment.batches.is_empty() && self.batch.frames == 0;
+        let is_first = !self.has_batches && self.batch.frames == 0;
         if self.segment.header.is_err() && is_first && !self.batch.is_damaged {
             self.segment.data_start = end;
             self.segment.end = end;
@@ -382,8 +421,13 @@ impl Scanner {
                 if self.depth == Depth::Hashes && Address::of(text) != address {
                     return Err(format!("the text of entity {address} has another SHA-256"));
                 }
-                let draft = Draft::read(text, &mut self.segment.neighbours);
-                Change::Entity { address, draft: draft.map_err(|error| error.to_string())? }
+                let neighbours = &mut self.segment.neighbours;
+                let draft = Draft::read(text, neighbours).map_err(|error| error.to_string())?;
+                if self.depth == Depth::Rows {
+                    return Ok(Change::Entity { address, draft: Some(Arc::new(draft)) });
+                }
+                neighbours.clear();
+                Change::Entity { address, draft: None }
             }
             Kind::Blob => {
                 let id = BlobId(sha256);
@@ -414,7 +458,7 @@ impl Scanner {
             && commit.frames == batch.frames
             && u64::from(commit.batch_bytes) == at - batch.start
             && commit.frames_crc == batch.crcs;
-        self.segment.batches.push(ScannedBatch {
+        let batch = ScannedBatch {
             commit,
             start: self.location(batch.start),
             end,
@@ -423,8 +467,15 @@ impl Scanner {
             is_damaged: !whole,
             is_torn: batch.is_torn,
             digest: (whole && self.depth == Depth::Hashes).then(|| batch.digest.finalize().into()),
-        });
-        self.segment.end = end;
+        };
+        (self.segment.end, self.has_batches) = (end, true);
+        match &mut self.visit {
+            None => self.segment.batches.push(batch),
+            Some(visit) => {
+                self.segment.neighbours.clear();
+                self.is_stopped = !visit(batch, std::mem::take(&mut self.segment.damage));
+            }
+        }
     }
 }
 

@@ -42,7 +42,7 @@ pub(super) struct Scrubber {
 impl DiskEngine {
     fn scrub_state(&self) -> Option<State> {
         // A file that is not there or damaged means starting over.
-        let read = || self.storage.read(FILE).ok().and_then(|bytes| State::decode(&bytes));
+        let read = || self.storage.read(FILE, state::BYTES).ok().and_then(|bytes| State::decode(&bytes));
         *self.scrubber.state.lock().get_or_insert_with(read)
     }
 
@@ -59,7 +59,11 @@ impl DiskEngine {
         self.scrub_state().map(|state| state.stats())
     }
 
-    pub(super) fn scrub_log(&self, options: &ScrubOptions, progress: ProgressFn<'_>) -> Result<ScrubReport> {
+    pub(super) fn scrub_log(
+        &self,
+        options: &ScrubOptions<'_>,
+        progress: ProgressFn<'_>,
+    ) -> Result<ScrubReport> {
         self.check_open()?;
         let _one_at_a_time = self.scrubber.running.lock();
         let Extent { view, segments, end } = self.extent()?;
@@ -82,6 +86,7 @@ impl DiskEngine {
             state,
             throttle: Throttle::new(options.bytes_per_second),
             bytes_max: if options.bytes_max == 0 { u64::MAX } else { options.bytes_max },
+            goes_on: options.goes_on,
             noted: 0,
             report: ScrubReport::default(),
             progress,
@@ -109,7 +114,7 @@ impl DiskEngine {
         if rate == 0 || self.scrub_state().is_some_and(is_resting) {
             return Ok(false);
         }
-        let options = ScrubOptions { bytes_per_second: rate, bytes_max: rate };
+        let options = ScrubOptions { bytes_per_second: rate, bytes_max: rate, ..ScrubOptions::default() };
         Ok(!self.scrub_log(&options, &mut |_, _| {})?.is_pass_complete)
     }
 }
@@ -121,6 +126,7 @@ struct Piece<'a> {
     state: State,
     throttle: Throttle,
     bytes_max: u64,
+    goes_on: &'a (dyn Fn() -> bool + Sync),
     /// How many bytes of the piece had been read when the state was noted.
     noted: u64,
     report: ScrubReport,
@@ -136,7 +142,7 @@ impl Piece<'_> {
         let mut at = if self.state.segment == log.id { self.state.offset } else { 0 };
         self.state.segment = log.id;
         while at < bytes {
-            if self.report.bytes >= self.bytes_max {
+            if self.report.bytes >= self.bytes_max || !(self.goes_on)() {
                 self.state.offset = at;
                 return Ok(false);
             }
@@ -171,7 +177,7 @@ impl Piece<'_> {
     fn sidecar(&mut self, log: &LogFile) {
         let Some(sealed) = self.view.sealed(log.id) else { return };
         let found = sealed.sidecar.verify(Location::offset_of_place);
-        self.throttle.wait(sealed.sidecar.bytes());
+        self.wait(sealed.sidecar.bytes());
         if !found.is_empty() {
             self.damaged(log, found);
         }
@@ -181,8 +187,14 @@ impl Piece<'_> {
         self.report.bytes += bytes;
         self.state.bytes += bytes;
         (self.progress)(self.state.bytes.min(self.state.total), self.state.total);
-        self.throttle.wait(bytes);
+        self.wait(bytes);
         self.engine.check_open()
+    }
+
+    /// Keeps to the rate, as long as the work is wanted.
+    fn wait(&mut self, bytes: u64) {
+        let Self { engine, goes_on, throttle, .. } = self;
+        throttle.wait(bytes, &mut || goes_on() && engine.check_open().is_ok());
     }
 
     fn damaged(&mut self, log: &LogFile, found: Vec<String>) {

@@ -24,7 +24,10 @@ impl DiskEngine {
         self.tables.inner.write().active.finish();
         // Nobody else changes the tables, and readers may go on while the sidecar is made.
         let identity = Identity { store_id: self.store_id, segment: ended.id.0, log_bytes: bytes };
-        let encoded = self.tables.inner.read().active.encode(identity, chain);
+        let encoded = {
+            let inner = self.tables.inner.read();
+            inner.active.encode(identity, chain, inner.records_live)
+        };
         let sidecar = keep_sidecar(&*self.storage, ended.id, encoded, &identity)?;
         let mut inner = self.tables.inner.write();
         let revision = self.revision.load(std::sync::atomic::Ordering::Acquire);

@@ -4,6 +4,9 @@
 //! that is what the simulated disk of the tests relies on. What is put together from several calls has its
 //! body here, so that every storage has the same.
 
+mod directories;
+mod unborn;
+
 use std::collections::hash_map::RandomState;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::hash::{BuildHasher, Hasher};
@@ -11,6 +14,9 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use memmap2::{MmapOptions, MmapRaw};
+
+pub(super) use self::directories::{is_inside, make_directory};
+pub(super) use self::unborn::{Unborn, bear};
 
 /// A directory of files. Names are relative to it, with slashes.
 pub(crate) trait Storage: Send + Sync {
@@ -48,10 +54,15 @@ pub(crate) trait Storage: Send + Sync {
         self.open(name, false)
     }
 
-    /// A whole small file.
-    fn read(&self, name: &str) -> io::Result<Vec<u8>> {
-        let file = self.open(name, false)?;
-        let mut bytes = vec![0; file.len()? as usize];
+    /// A whole small file. One that is longer than any such file can be is an error, and takes no memory.
+    fn read(&self, name: &str, bytes_max: usize) -> io::Result<Vec<u8>> {
+        let file = self.open_to_read(name)?;
+        let bytes = file.len()?;
+        let Some(bytes) = usize::try_from(bytes).ok().filter(|bytes| *bytes <= bytes_max) else {
+            let message = format!("{name} has {bytes} bytes, and at most {bytes_max} were written to it");
+            return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+        };
+        let mut bytes = vec![0; bytes];
         file.read_at(0, &mut bytes)?;
         Ok(bytes)
     }
@@ -290,11 +301,15 @@ mod tests {
         directory.create_folder("log").expect("it is there already");
         directory.write("log/a", b"a longer text").expect("it can be written");
         directory.write("log/a", b"text").expect("it can be replaced");
-        assert_eq!(directory.read("log/a").expect("it is there"), b"text");
+        assert_eq!(directory.read("log/a", 4).expect("it is there"), b"text");
         assert_eq!(directory.list("log").expect("it can be listed"), ["a"]);
         directory.rename("log/a", "log/b").expect("it can be renamed");
-        let missing = directory.read("log/a").expect_err("it has another name");
+        let missing = directory.read("log/a", 4).expect_err("it has another name");
         assert_eq!(missing.kind(), io::ErrorKind::NotFound);
+        let huge = directory.open("log/b", false).expect("it is there");
+        huge.set_len(8 << 40).expect("it takes no space");
+        let refused = directory.read("log/b", 4).expect_err("it does not fit into memory");
+        assert!(refused.to_string().contains("log/b has 8796093022208 bytes"), "{refused}");
         directory.remove("log/b").expect("it can be removed");
         directory.sync_folder("log").expect("it can be synced");
         assert!(directory.list("log").expect("it can be listed").is_empty());

@@ -1,15 +1,16 @@
 //! What is where: everything that leads from names to places in the log, and how a batch changes it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use parking_lot::RwLock;
 use statlas_core::{Address, BlobId};
 
-use super::active::Active;
+use super::active::{Active, REPLACED_UNIT_BYTES};
 use super::format::{Location, SegmentId};
 use super::indexes::IndexChange;
-use super::log::{Log, Reader};
+use super::log::{Log, Reader, corrupt};
 use super::lookup::{Version, entity_at, head_of, place_of, versions_of};
+use super::records::{RecordPlace, newest_record, record_hash};
 use super::scan::{Change, Placed};
 use super::sidecar::{EffectKind, Removal, RemovalKind, TableId};
 use super::suspects::Suspects;
@@ -29,9 +30,6 @@ pub(super) struct Tables {
 
 pub(super) struct Inner {
     pub(super) active: Active,
-    pub(super) records: BTreeMap<RecordKey, RecordPlace>,
-    /// Bytes of the keys of records.
-    record_key_bytes: u64,
     /// Changes of the indexes, noted while others are built that will take their place.
     pub(super) shadow: Option<Vec<IndexChange>>,
     /// Entities and blobs whose frames were damaged when the log was read.
@@ -39,6 +37,7 @@ pub(super) struct Inner {
     pub(super) entities_live: u64,
     pub(super) blobs_live: u64,
     pub(super) ids_live: u64,
+    pub(super) records_live: u64,
 }
 
 /// Where the damaged frame of an entity or blob stands, and the place in history that it had.
@@ -59,53 +58,18 @@ pub(super) struct AppliedBatch<'a> {
     pub(super) is_touched: bool,
 }
 
-#[derive(Debug, Clone, Copy)]
-pub(super) struct RecordPlace {
-    pub(super) location: Location,
-    pub(super) revision: u64,
-}
-
-impl Inner {
-    /// Puts a record in its place, and returns the one it had.
-    pub(super) fn insert_record(&mut self, key: RecordKey, place: RecordPlace) -> Option<RecordPlace> {
-        let bytes = name_bytes(&key);
-        let old = self.records.insert(key, place);
-        if old.is_none() {
-            self.record_key_bytes += bytes;
-        }
-        old
-    }
-
-    /// Takes a record away, and returns the place it had.
-    pub(super) fn remove_record(&mut self, key: &RecordKey) -> Option<RecordPlace> {
-        let old = self.records.remove(key);
-        if old.is_some() {
-            self.record_key_bytes -= name_bytes(key);
-        }
-        old
-    }
-
-    /// About how many bytes the records' names and places take.
-    pub(super) fn record_bytes(&self) -> u64 {
-        // An entry of the tree, and what two short allocations cost beside their bytes.
-        self.record_key_bytes
-            + self.records.len() as u64 * (size_of::<(RecordKey, RecordPlace)>() as u64 + 32)
-    }
-}
-
 impl Tables {
     /// Empty ones, whose batches come behind a revision into a segment.
     pub(super) fn new(active: SegmentId, revision: u64) -> Self {
         Self {
             inner: RwLock::new(Inner {
                 active: Active::new(active, revision),
-                records: BTreeMap::new(),
-                record_key_bytes: 0,
                 shadow: None,
                 damaged: HashMap::new(),
                 entities_live: 0,
                 blobs_live: 0,
                 ids_live: 0,
+                records_live: 0,
             }),
         }
     }
@@ -141,7 +105,7 @@ impl Tables {
 
 fn touch<'a>(reader: &Reader<'_>, changes: impl Iterator<Item = &'a Change> + Clone) {
     let entities = changes.clone().filter_map(|change| match change {
-        Change::Entity { address, draft } => Some((address, draft)),
+        Change::Entity { address, draft } => Some((address, &**draft.as_ref()?)),
         _ => None,
     });
     touch_entities(reader, entities);
@@ -216,8 +180,11 @@ impl<'a> Applying<'a> {
             {
                 Ok(())
             }
-            Change::Record(key) if self.is_record_outdated(key, location) => Ok(()),
+            Change::Record(key) | Change::RecordRemoved(key) if self.is_record_outdated(key, location) => {
+                Ok(())
+            }
             Change::Entity { address, draft } => {
+                let draft = draft.as_ref().ok_or_else(|| corrupt(location, "the row was not read"))?;
                 self.add_entity(&NewEntity { address, draft, neighbours, location, ordinal: *ordinal })
             }
             Change::Blob(id) => {
@@ -232,16 +199,10 @@ impl<'a> Applying<'a> {
                 self.inner.blobs_live += 1;
                 Ok(())
             }
-            Change::Record(key) => {
-                self.set_record(key, location);
-                Ok(())
-            }
+            Change::Record(key) => self.set_record(key, location),
             Change::EntityRemoved(address) => self.remove_entity(address, location),
             Change::BlobRemoved(id) => self.remove_blob(id, location),
-            Change::RecordRemoved(key) => {
-                self.remove_record(key, location);
-                Ok(())
-            }
+            Change::RecordRemoved(key) => self.remove_record(key, location),
             Change::Husk => Ok(()),
         }
     }
@@ -254,7 +215,7 @@ impl<'a> Applying<'a> {
     }
 
     fn is_record_outdated(&self, key: &RecordKey, location: Location) -> bool {
-        self.inner.records.get(key).is_some_and(|place| stands_behind(place.location, location))
+        self.inner.active.record(key).is_some_and(|place| stands_behind(place.location, location))
     }
 
     /// A key that is stored again or removed is no longer damaged; returns what was damaged.
@@ -467,29 +428,44 @@ impl<'a> Applying<'a> {
         self.inner.blobs_live -= 1;
     }
 
-    fn set_record(&mut self, key: &RecordKey, location: Location) {
+    fn set_record(&mut self, key: &RecordKey, location: Location) -> Result<()> {
+        let old = self.record_before(key)?;
         self.inner.active.add_record(key, location, self.revision, false);
-        let place = RecordPlace { location, revision: self.revision };
-        if let Some(old) = self.inner.insert_record(key.clone(), place) {
-            self.add_record_garbage(old.location);
+        match old {
+            Some(old) => self.add_record_garbage(old.location),
+            None => self.inner.records_live += 1,
         }
+        Ok(())
     }
 
-    fn remove_record(&mut self, key: &RecordKey, location: Location) {
+    fn remove_record(&mut self, key: &RecordKey, location: Location) -> Result<()> {
+        let old = self.record_before(key)?;
         self.inner.active.add_record(key, location, self.revision, true);
-        if self.is_record_outdated(key, location) {
-            return;
-        }
-        if let Some(old) = self.inner.remove_record(key) {
+        if let Some(old) = old {
             self.add_record_garbage(old.location);
+            self.inner.records_live -= 1;
         }
+        Ok(())
+    }
+
+    /// Where a record stands until the batch changes it.
+    fn record_before(&self, key: &RecordKey) -> Result<Option<RecordPlace>> {
+        let newest = match self.inner.active.record(key) {
+            None if self.suspects.may_hold(TableId::Records, record_hash(key)) => {
+                newest_record(self.reader.view.complete(), key)?
+            }
+            found => found,
+        };
+        Ok(newest.and_then(RecordPlace::live))
     }
 
     fn add_record_garbage(&mut self, location: Location) {
-        let bytes = location.bytes_to_fetch() as u64;
-        match self.reader.view.sealed(location.segment()) {
-            Some(sealed) => sealed.add_garbage(bytes),
-            None => self.inner.active.garbage += bytes,
+        let (id, bytes) = (location.segment(), location.bytes_to_fetch() as u64);
+        if id == self.inner.active.id {
+            self.inner.active.garbage += bytes;
+        } else if let Some(sealed) = self.sealed_before(id) {
+            sealed.add_garbage(bytes);
+            self.inner.active.add_replaced(id, bytes);
         }
     }
 }
@@ -521,11 +497,8 @@ pub(super) fn apply_effect(sealed: &Sealed, kind: EffectKind, target: u32) -> Re
             sealed.remove_blob(target);
             sealed.add_garbage(Location::at(SegmentId(0), target).bytes_to_fetch() as u64);
         }
+        EffectKind::RecordsReplaced => sealed.add_garbage(u64::from(target) * REPLACED_UNIT_BYTES),
         _ => {}
     }
     Ok(())
-}
-
-fn name_bytes(key: &RecordKey) -> u64 {
-    (key.collection().len() + key.key().len()) as u64
 }

@@ -2,9 +2,9 @@
 
 use std::sync::atomic::Ordering;
 
-use super::format::{Location, SegmentId};
-use super::sidecar::{EffectKind, RecordEntry, TableId};
-use super::tables::{Inner, RecordPlace, apply_effect};
+use super::format::SegmentId;
+use super::sidecar::{EffectKind, TableId};
+use super::tables::{Inner, apply_effect};
 use super::view::{Sealed, Segment};
 use crate::columns::{Bit, Rows};
 use crate::error::Result;
@@ -26,7 +26,8 @@ impl Takeover<'_> {
         for effect in sealed.sidecar.effects()? {
             let Some(target) = self.segment(SegmentId(effect.segment)) else { continue };
             // What became of those rows is found out from what is stored.
-            if effect.kind != EffectKind::BlobRemoved && self.shifted.contains(&SegmentId(effect.segment)) {
+            let is_row = !matches!(effect.kind, EffectKind::BlobRemoved | EffectKind::RecordsReplaced);
+            if is_row && self.shifted.contains(&SegmentId(effect.segment)) {
                 continue;
             }
             // What a compacted segment was made after is in it already.
@@ -34,29 +35,12 @@ impl Takeover<'_> {
                 apply_effect(target, effect.kind, effect.target)?;
             }
         }
-        for record in sealed.sidecar.records()? {
-            self.record(segment.log.id, sealed, record);
-        }
         self.mend(sealed)
     }
 
     fn segment(&self, id: SegmentId) -> Option<&Sealed> {
         let segment = self.segments.iter().rev().find(|segment| segment.log.id == id);
         segment.and_then(|segment| segment.sealed.as_deref())
-    }
-
-    fn record(&mut self, id: SegmentId, sealed: &Sealed, record: RecordEntry) {
-        let place = RecordPlace { location: Location::at(id, record.place), revision: record.revision };
-        let old = if record.removed {
-            self.inner.remove_record(&record.key)
-        } else {
-            self.inner.insert_record(record.key, place)
-        };
-        // The garbage of its own segment was counted when that was sealed.
-        if let Some(old) = old.filter(|old| old.location.segment() != id) {
-            let target = self.segment(old.location.segment());
-            target.unwrap_or(sealed).add_garbage(old.location.bytes_to_fetch() as u64);
-        }
     }
 
     /// What was damaged in an earlier segment and is stored again or removed in this one is mended.

@@ -165,10 +165,14 @@ impl View {
         segment.and_then(|segment| segment.sealed.as_deref())
     }
 
+    /// Complete segments, the newest first.
+    pub(super) fn complete(&self) -> impl Iterator<Item = (SegmentId, &Sealed)> {
+        complete(&self.segments)
+    }
+
     /// Complete segments that the indexes do not cover, the newest first.
     pub(super) fn uncovered(&self) -> impl Iterator<Item = (SegmentId, &Sealed)> {
-        let segments = self.segments[..self.covered_from].iter().rev();
-        segments.filter_map(|segment| Some((segment.log.id, segment.sealed.as_deref()?)))
+        complete(&self.segments[..self.covered_from])
     }
 
     /// The first answer of `visit` about what the sidecars of segments that are not covered hold for a key
@@ -192,6 +196,11 @@ impl View {
         }
         Ok(None)
     }
+}
+
+/// Those of some segments that are complete, the newest first.
+pub(super) fn complete(segments: &[Segment]) -> impl Iterator<Item = (SegmentId, &Sealed)> {
+    segments.iter().rev().filter_map(|segment| Some((segment.log.id, segment.sealed.as_deref()?)))
 }
 
 /// The row of the entity at a place. Rows are in the order of their places.

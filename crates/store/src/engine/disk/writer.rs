@@ -425,7 +425,7 @@ fn write_mark(tail: &mut Tail, salt: Salt, kind: Kind, payload: &CommitPayload) 
 /// Brings what the indexes know of a batch into the cache.
 fn touch_batch(reader: &Reader<'_>, batch: &Batch) {
     let entities = batch.operations().iter().filter_map(|operation| match operation {
-        Operation::PutEntity(change) => Some((&change.address, &change.draft)),
+        Operation::PutEntity(change) => Some((&change.address, &*change.draft)),
         _ => None,
     });
     touch_entities(reader, entities);
@@ -441,7 +441,7 @@ fn place_changes(encoded: &EncodedBatch, places: &[(usize, Location)]) -> Vec<Pl
     let place = |(index, location): &(usize, Location)| {
         let change = match &encoded.batch.operations()[*index] {
             Operation::PutEntity(change) => {
-                Change::Entity { address: change.address, draft: change.draft.clone() }
+                Change::Entity { address: change.address, draft: Some(Arc::clone(&change.draft)) }
             }
             Operation::RemoveEntity(address) => Change::EntityRemoved(*address),
             Operation::PutBlob { id, .. } => Change::Blob(*id),

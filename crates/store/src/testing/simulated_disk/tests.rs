@@ -136,7 +136,7 @@ fn a_whole_small_file_is_replaced_in_one_step() -> io::Result<()> {
     disk.write("a", b"new")?;
     let expected = [&b"\0\0\0"[..], b"new"].map(|bytes| Some(bytes.to_vec()));
     assert_eq!(left(&disk, Crash::Subset), expected.into());
-    assert_eq!(disk.read("a")?, b"new");
+    assert_eq!(disk.read("a", 3)?, b"new");
     Ok(())
 }
 
@@ -206,7 +206,7 @@ fn a_killed_process_reaches_its_disk_no_more() -> io::Result<()> {
     file.write_at(0, b"x")?;
     let next = disk.kill();
     assert!(file.write_at(0, b"y").is_err() && disk.list(".").is_err());
-    assert_eq!(next.read("a")?, b"x");
+    assert_eq!(next.read("a", 1)?, b"x");
     Ok(())
 }
 

@@ -60,7 +60,11 @@ impl Audit {
             let (place, bytes) = (Location::new(id, end), scanned.bytes - end);
             self.damage.push(format!("{place}: {bytes} bytes behind the last batch are damaged"));
         }
-        scanned.batches.iter().for_each(|batch| self.batch(batch));
+        for batch in &scanned.batches {
+            // What is told already does not count twice.
+            let is_told = scanned.damage.iter().any(|place| batch.holds(place.start));
+            self.batch(batch, is_told);
+        }
     }
 
     fn header(&mut self, id: SegmentId, header: Result<SegmentHeader, &'static str>) {
@@ -80,9 +84,9 @@ impl Audit {
         }
     }
 
-    fn batch(&mut self, batch: &ScannedBatch) {
+    fn batch(&mut self, batch: &ScannedBatch, is_told: bool) {
         let (revision, place) = (batch.commit.revision, batch.start);
-        if batch.is_damaged {
+        if batch.is_damaged && !is_told {
             self.damage.push(format!("{place}: the batch of revision {revision} is damaged"));
         }
         if batch.kind == Kind::Commit {

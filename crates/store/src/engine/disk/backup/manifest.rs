@@ -23,7 +23,7 @@ const STEM_LETTERS: usize = 8;
 /// What a backup is made of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Manifest {
-    pub(super) store_id: [u8; 16],
+    pub(in crate::engine::disk) store_id: [u8; 16],
     /// Which backup into this directory it is, counted from 1; 0 before the first one is whole.
     pub(super) number: u64,
     pub(super) revision: u64,
@@ -57,8 +57,8 @@ pub(super) fn copy_name(id: SegmentId, made_by: u64) -> String {
     if made_by == 0 { id.file_name() } else { format!("{}.{made_by}", id.file_name()) }
 }
 
-/// What the name of a copy in the folder `log` says.
-pub(super) fn parse_copy_name(name: &str) -> Option<(SegmentId, u64)> {
+/// What the name of a copy in the folder `log` says: the file, and which backup made the copy.
+pub(in crate::engine::disk) fn parse_copy_name(name: &str) -> Option<(SegmentId, u64)> {
     let (file, made_by) = name.split_at_checked(STEM_LETTERS + ".seg".len())?;
     let id = SegmentId::parse(file, ".seg")?;
     let made_by = match made_by.strip_prefix('.') {
@@ -73,6 +73,11 @@ impl Manifest {
     /// That of a directory into which the first backup is yet to be made.
     pub(super) fn unfinished(store_id: [u8; 16]) -> Self {
         Self { store_id, number: 0, revision: 0, chain: [0; 32], damage: 0, segments: Vec::new() }
+    }
+
+    /// The names of the copies.
+    pub(in crate::engine::disk) fn names(&self) -> impl Iterator<Item = String> + '_ {
+        self.segments.iter().map(SegmentCopy::name)
     }
 
     /// Bytes of all copies.
@@ -128,7 +133,7 @@ impl Manifest {
     }
 
     /// The manifest in a directory, if there is one.
-    pub(super) fn read(storage: &dyn Storage, place: &str) -> Result<Option<Self>> {
+    pub(in crate::engine::disk) fn read(storage: &dyn Storage, place: &str) -> Result<Option<Self>> {
         let failed = |error| Error::io(format!("{place}: reading the file BACKUP failed"), error);
         let file = match storage.open_to_read(MANIFEST_NAME) {
             Ok(file) => file,

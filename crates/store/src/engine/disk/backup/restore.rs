@@ -8,10 +8,12 @@ use std::sync::atomic::Ordering;
 use super::audit::Audit;
 use super::manifest::{Manifest, SegmentCopy};
 use super::{FOLDER, Original, check_goes_on};
-use crate::engine::disk::format::{SEGMENT_HEADER_BYTES, SegmentHeader, StoreHeader};
+use crate::engine::disk::format::{SEGMENT_HEADER_BYTES, Salt, SegmentHeader, SegmentId, StoreHeader};
 use crate::engine::disk::log::LogFile;
-use crate::engine::disk::scan::{Depth, scan_in_order};
-use crate::engine::disk::storage::{Directory, ProcessLock, Storage, StorageFile};
+use crate::engine::disk::scan::{Depth, Window, scan, scan_in_order};
+use crate::engine::disk::storage::{
+    Directory, ProcessLock, Storage, StorageFile, Unborn, bear, is_inside, make_directory,
+};
 use crate::engine::disk::{DiskEngine, HEADER_NAME, LOCK_NAME, hex};
 use crate::engine::{BackupOptions, Engine as _, ProgressFn, RestoreReport};
 use crate::error::{Error, ErrorKind, Result};
@@ -20,6 +22,8 @@ use crate::store::Options;
 /// The file `STATLAS` of a store that is being restored, until all of it was verified: without that file nobody
 /// else takes it for a store, and what an interrupted restore left is known by this one.
 pub(in crate::engine::disk) const RESTORING_NAME: &str = "RESTORING";
+/// Damaged places of a file that an error names.
+const PLACES_TOLD_MAX: usize = 8;
 /// Files that are open at a time.
 const FILES_TOGETHER: usize = 64;
 
@@ -40,7 +44,7 @@ pub fn restore(
 ) -> Result<RestoreReport> {
     let (source, place) = (Directory::new(from), from.display().to_string());
     let manifest = read_manifest(&source, &place)?;
-    let is_new = prepare_target(to)?;
+    let is_new = prepare_target(from, to)?;
     let failed = |error| Error::io(format!("{}: restoring failed", to.display()), error);
     let restored = ProcessLock::take(&to.join(LOCK_NAME)).map_err(failed)?.map_err(|_| {
         Error::new(ErrorKind::Busy, format!("{}: another process is at work here", to.display()))
@@ -93,10 +97,11 @@ pub(crate) fn read_manifest(from: &dyn Storage, place: &str) -> Result<Manifest>
 }
 
 /// Makes the directory, or finds out that something is in it; whether it was made.
-fn prepare_target(to: &Path) -> Result<bool> {
+fn prepare_target(from: &Path, to: &Path) -> Result<bool> {
     let place = to.display();
     let failed = |error| Error::io(format!("{place}: restoring failed"), error);
     let refused = |what: &str| Err(Error::new(ErrorKind::Invalid, format!("{place}: {what}")));
+    let inside = || refused("the store would lie inside the backup; name another directory");
     match std::fs::read_dir(to) {
         Ok(entries) => {
             let names: Vec<_> = entries.flatten().map(|entry| entry.file_name()).collect();
@@ -115,10 +120,13 @@ fn prepare_target(to: &Path) -> Result<bool> {
                     "something is here; a backup is restored into a directory that is empty or new",
                 );
             }
-            Ok(false)
+            if is_inside(to, from).map_err(failed)? { inside() } else { Ok(false) }
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            std::fs::create_dir_all(to).map_err(failed)?;
+            if is_inside(to, from).map_err(failed)? {
+                return inside();
+            }
+            make_directory(to).map_err(failed)?;
             Ok(true)
         }
         Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
@@ -153,14 +161,15 @@ pub(crate) fn restore_on<S: Storage + Clone + 'static>(
     // Everything is read twice.
     let total = bytes * 2;
     for copy in &manifest.segments {
-        restore_file(from, copy, &to, &mut |copied| {
+        restore_file(from, copy, &manifest.store_id, &to, &mut |copied| {
             progress(done + copied, total);
             check_goes_on(options)
         })?;
         done += copy.bytes;
     }
     to.sync_folder(FOLDER).map_err(failed)?;
-    let engine = DiskEngine::on(Box::new(Unborn(to.clone())), path, None, &Options::default())?;
+    let engine =
+        DiskEngine::on(Box::new(Unborn::new(to.clone(), RESTORING_NAME)), path, None, &Options::default())?;
     let check = engine.check_log(&mut |checked, _| progress(bytes + checked, total))?;
     let mut damage = engine.damage.clone();
     damage.extend(check.damage.iter().filter(|place| !engine.damage.contains(place)).cloned());
@@ -182,61 +191,37 @@ pub(crate) fn restore_on<S: Storage + Clone + 'static>(
     }
     engine.close()?;
     drop(engine);
-    to.rename(RESTORING_NAME, HEADER_NAME).and_then(|()| to.sync_folder(".")).map_err(failed)?;
+    bear(&to, RESTORING_NAME).map_err(failed)?;
     Ok(report)
-}
-
-/// A storage in which a store that is being restored finds its file `STATLAS` under the other name.
-struct Unborn<S>(S);
-
-fn unborn(name: &str) -> &str {
-    if name == HEADER_NAME { RESTORING_NAME } else { name }
-}
-
-impl<S: Storage> Storage for Unborn<S> {
-    fn open(&self, name: &str, create: bool) -> io::Result<Box<dyn StorageFile>> {
-        self.0.open(unborn(name), create)
-    }
-
-    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        self.0.rename(unborn(from), unborn(to))
-    }
-
-    fn remove(&self, name: &str) -> io::Result<()> {
-        self.0.remove(unborn(name))
-    }
-
-    fn list(&self, folder: &str) -> io::Result<Vec<String>> {
-        self.0.list(folder)
-    }
-
-    fn create_folder(&self, name: &str) -> io::Result<()> {
-        self.0.create_folder(name)
-    }
-
-    fn sync_folder(&self, name: &str) -> io::Result<()> {
-        self.0.sync_folder(name)
-    }
-
-    fn new_store_id(&self) -> [u8; 16] {
-        self.0.new_store_id()
-    }
 }
 
 /// Copies a file back.
 fn restore_file(
     from: &dyn Storage,
     copy: &SegmentCopy,
+    store_id: &[u8; 16],
     to: &dyn Storage,
     pace: &mut dyn FnMut(u64) -> Result<()>,
 ) -> Result<()> {
-    let corrupt = |reason: &str| Error::new(ErrorKind::Corrupt, reason);
-    let (original, bytes) = open_copy(from, copy)?.map_err(|reason| corrupt(&reason))?;
+    let corrupt = |reason: String| Error::new(ErrorKind::Corrupt, format!("the backup is damaged: {reason}"));
+    let (original, bytes) = open_copy(from, copy)?.map_err(corrupt)?;
     let original = Original { file: &*original, name: copy.name(), bytes };
     if original.copy_to(to, &copy.id.file_name(), pace)? != copy.sha256 {
-        return Err(corrupt(&other_sha256(copy)));
+        let places = damaged_places(&original, copy.id, store_id)?;
+        return Err(corrupt([vec![other_sha256(copy)], places].concat().join("; ")));
     }
     Ok(())
+}
+
+/// The first damaged places of a copy that is not what was written.
+fn damaged_places(original: &Original<'_>, id: SegmentId, store_id: &[u8; 16]) -> Result<Vec<String>> {
+    let failed = |error| Error::io(format!("reading {} failed", original.name), error);
+    let mut buffer = Vec::new();
+    let mut window = Window::new(original.file, original.bytes, Salt::of(store_id, id), &mut buffer);
+    let mut audit = Audit::new(*store_id);
+    audit.content(&scan(id, &mut window, Depth::Checksums).map_err(failed)?);
+    audit.damage.truncate(PLACES_TOLD_MAX);
+    Ok(audit.damage)
 }
 
 /// A file of a backup and how long it is, or what is wrong with it.

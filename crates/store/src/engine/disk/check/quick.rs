@@ -24,7 +24,7 @@ const ENDS_BYTES: u64 = (SEGMENT_HEADER_BYTES + COMMIT_FRAME_BYTES) as u64;
 impl DiskEngine {
     pub(in crate::engine::disk) fn check_log_quickly(&self, progress: ProgressFn<'_>) -> Result<CheckReport> {
         let Extent { view, segments, end } = self.extent()?;
-        let mut check = Check::new(self, &view);
+        let mut check = Check::new(self, &view)?;
         // What the opening found is known without reading it again.
         check.report.damage.clone_from(&self.damage);
         let sealed = |at: usize| view.segments[at].sealed.as_deref();

@@ -1,7 +1,7 @@
 //! Which segments to compact.
 
-use crate::engine::disk::DiskEngine;
 use crate::engine::disk::view::{Sealed, View};
+use crate::engine::disk::{DiskEngine, SEGMENT_BYTES_MAX};
 use crate::error::Result;
 
 /// Neighbours with less content than this part of a full segment are compacted along with others.
@@ -42,8 +42,9 @@ impl DiskEngine {
             .iter()
             .map(|segment| {
                 let id = segment.log.id;
-                let sealed =
-                    segment.sealed.as_deref().filter(|_| !id.is_compacted() || id.number() <= newest)?;
+                let is_candidate =
+                    (!id.is_compacted() || id.number() <= newest) && !self.upkeep.is_left_out(id);
+                let sealed = segment.sealed.as_deref().filter(|_| is_candidate)?;
                 let garbage = sealed.garbage() + self.forgettable(sealed);
                 Some(Weight { bytes: segment.log.written(), garbage })
             })
@@ -57,22 +58,31 @@ impl DiskEngine {
         let Some((at, weight)) = worst.and_then(|(at, _)| Some((at, weights[at]?))) else { return Ok(None) };
         let mut run = Run { start: at, end: at + 1 };
         let dictionary_of = |at: usize| -> Result<Option<[u8; 32]>> {
-            let found = self.log.texts.dictionary_of(&view.segments[at].log)?;
+            let log = &view.segments[at].log;
+            let found = self.log.texts.dictionary_of(log);
+            let found = found.inspect_err(|error| self.leave_out_damaged(view, log.id, error))?;
             Ok(found.map(|dictionary| dictionary.key))
         };
         let mut dictionary = dictionary_of(at)?;
-        let mut live = weight.live();
+        // The husks of what is garbage may be kept. None is longer than its frame, so that the file can't outgrow
+        // what a place can tell.
+        let (mut live, mut bytes) = (weight.live(), weight.bytes);
         // Segments on one side of what the indexes cover only, so that a run lies on one side, too.
         let same_side = |other: usize| (other < view.covered_from) == (at < view.covered_from);
         let mut takes = |at: usize| -> Result<bool> {
             Ok(match weights.get(at).copied().flatten() {
-                Some(weight) if same_side(at) && live + weight.live() <= self.segment_bytes => {
+                Some(weight)
+                    if same_side(at)
+                        && live + weight.live() <= self.segment_bytes
+                        && bytes + weight.bytes <= SEGMENT_BYTES_MAX =>
+                {
                     let is_small = weight.live() < self.segment_bytes / SMALL_PART;
                     let joins = is_small || (part(weight) > 0.0 && part(weight) >= garbage_part);
                     let other = if joins { dictionary_of(at)? } else { None };
                     let joins = joins && (dictionary.is_none() || other.is_none() || other == dictionary);
                     if joins {
                         live += weight.live();
+                        bytes += weight.bytes;
                         dictionary = dictionary.or(other);
                     }
                     joins

@@ -5,7 +5,6 @@ use std::collections::HashSet;
 use statlas_core::Address;
 
 use super::output::Output;
-use crate::batch::RecordKey;
 use crate::columns::{Bit, ColumnId, Draft, Rows};
 use crate::engine::disk::DiskEngine;
 use crate::engine::disk::active::Active;
@@ -14,9 +13,10 @@ use crate::engine::disk::format::{
     CommitPayload, Frame, Kind, Location, SEGMENT_HEADER_BYTES, Salt, SegmentHeader, SegmentId,
 };
 use crate::engine::disk::log::{LogFile, corrupt};
+use crate::engine::disk::records::{newest_record, record_hash};
 use crate::engine::disk::scan::{WINDOW_BYTES, Window};
 use crate::engine::disk::sidecar::{EffectKind, Removal, RemovalKind, TableId};
-use crate::engine::disk::view::{Sealed, Segment, View};
+use crate::engine::disk::view::{Sealed, Segment, View, complete};
 use crate::error::{Error, Result};
 use crate::index::key_of;
 
@@ -40,14 +40,6 @@ pub(super) struct MovedBlob {
     pub(super) new: u32,
 }
 
-/// A record that moved.
-#[derive(Debug)]
-pub(super) struct MovedRecord {
-    pub(super) key: RecordKey,
-    pub(super) old: Location,
-    pub(super) new: Location,
-}
-
 /// A run of segments, copied.
 pub(super) struct Copied {
     pub(super) log: std::sync::Arc<LogFile>,
@@ -57,13 +49,18 @@ pub(super) struct Copied {
     pub(super) rows: Vec<Origin>,
     /// By input and old place.
     pub(super) blobs: Vec<MovedBlob>,
-    pub(super) records: Vec<MovedRecord>,
+    /// Records that the store has behind the segment.
+    pub(super) records_live: u64,
+    /// The last segment that was complete when the copy was begun.
+    pub(super) known: SegmentId,
 }
 
 /// A copy that is being made.
 pub(super) struct Copying<'a> {
     engine: &'a DiskEngine,
     inputs: &'a [Segment],
+    /// All segments when the copy was begun.
+    segments: &'a [Segment],
     /// The segments before the inputs.
     earlier: &'a [Segment],
     id: SegmentId,
@@ -71,9 +68,7 @@ pub(super) struct Copying<'a> {
     tables: Active,
     rows: Vec<Origin>,
     blobs: Vec<MovedBlob>,
-    records: Vec<MovedRecord>,
-    /// What the segment that is being written removed: it stays until that one is sealed.
-    removed_lately: HashSet<(u32, u32, EffectKind)>,
+    removed_lately: RemovedLately,
     batch: OutputBatch,
     /// Whether frames or batches were dropped without a husk since the last commit frame.
     has_gap: bool,
@@ -82,6 +77,30 @@ pub(super) struct Copying<'a> {
     /// The head of the hash chain so far.
     chain: [u8; 32],
     husk_bytes: u64,
+}
+
+/// What the segment that is being written has removed, as far as somebody asked. All of it is copied: after a crash
+/// the removals are read again, and must find what they removed.
+#[derive(Default)]
+struct RemovedLately {
+    segment: Option<SegmentId>,
+    /// So many of its effects are noted.
+    noted: usize,
+    removed: HashSet<(u32, u32, EffectKind)>,
+}
+
+impl RemovedLately {
+    /// Whether the segment that is being written removed this; what it removes goes on while others are copied.
+    fn has(&mut self, active: &Active, target: (u32, u32, EffectKind)) -> bool {
+        if self.segment != Some(active.id) {
+            *self = Self { segment: Some(active.id), ..Self::default() };
+        }
+        let effects = active.effects();
+        let new = effects.get(self.noted..).unwrap_or_default();
+        self.removed.extend(new.iter().map(|effect| (effect.segment, effect.target, effect.kind)));
+        self.noted = effects.len();
+        self.removed.contains(&target)
+    }
 }
 
 /// The frames since the last commit frame.
@@ -106,30 +125,29 @@ enum Fate {
 }
 
 impl<'a> Copying<'a> {
+    /// Makes ready to copy. `reached` is the input that is being read, for when that fails.
     pub(super) fn new(
         engine: &'a DiskEngine,
         view: &'a View,
         inputs: &'a [Segment],
         id: SegmentId,
+        reached: &mut SegmentId,
     ) -> Result<Self> {
         let start = view.segments.iter().position(|segment| segment.log.id == inputs[0].log.id).unwrap_or(0);
         let summaries = || inputs.iter().filter_map(|input| Some(input.sealed.as_ref()?.sidecar.summary()));
         let first_revision = summaries().map(|summary| summary.first_revision).next().unwrap_or(1);
         let mut tables = Active::new(id, first_revision.saturating_sub(1));
         let ids: HashSet<u32> = inputs.iter().map(|input| input.log.id.0).collect();
-        for sealed in inputs.iter().filter_map(|input| input.sealed.as_ref()) {
+        for (input, sealed) in inputs.iter().filter_map(|input| Some((input, input.sealed.as_ref()?))) {
+            *reached = input.log.id;
             let outside =
                 sealed.sidecar.effects()?.into_iter().filter(|effect| !ids.contains(&effect.segment));
             outside.for_each(|effect| tables.push_effect(effect));
         }
-        let removed_lately = {
-            let inner = engine.tables.inner.read();
-            let effects = inner.active.effects().iter();
-            effects.map(|effect| (effect.segment, effect.target, effect.kind)).collect()
-        };
         // Files with different dictionaries are not compacted together.
         let mut dictionary = None;
         for input in inputs {
+            *reached = input.log.id;
             let start = SEGMENT_HEADER_BYTES as u64;
             let found = engine.log.texts.dictionary_of(&input.log)?;
             if found.is_none() && input.log.data_start > start {
@@ -142,6 +160,7 @@ impl<'a> Copying<'a> {
         Ok(Self {
             engine,
             inputs,
+            segments: &view.segments,
             earlier: &view.segments[..start],
             id,
             batch: OutputBatch { start: output.end(), ..OutputBatch::default() },
@@ -149,8 +168,7 @@ impl<'a> Copying<'a> {
             tables,
             rows: Vec::new(),
             blobs: Vec::new(),
-            records: Vec::new(),
-            removed_lately,
+            removed_lately: RemovedLately::default(),
             has_gap: false,
             forgotten: 0,
             last: None,
@@ -159,11 +177,17 @@ impl<'a> Copying<'a> {
         })
     }
 
-    /// Copies everything; `pace` is told of bytes that were read, and may stop the copy.
-    pub(super) fn run(mut self, mut pace: impl FnMut(u64) -> Result<()>) -> Result<Copied> {
+    /// Copies everything; `pace` is told of bytes that were read, and may stop the copy. `reached` is the input that
+    /// is being read, for when that fails.
+    pub(super) fn run(
+        mut self,
+        reached: &mut SegmentId,
+        mut pace: impl FnMut(u64) -> Result<()>,
+    ) -> Result<Copied> {
         let inputs = self.inputs;
         for (number, input) in (0_u32..).zip(inputs) {
             let Some(sealed) = &input.sealed else { continue };
+            *reached = input.log.id;
             self.forgotten = self.forgotten.max(input.log.forgotten);
             let failed = |error| Error::io(format!("reading {} failed", input.log.id.file_name()), error);
             let texts =
@@ -223,9 +247,9 @@ impl<'a> Copying<'a> {
         }
     }
 
-    fn was_removed_lately(&self, cursor: &InputCursor<'_>, target: u32, kind: EffectKind) -> bool {
-        !self.removed_lately.is_empty()
-            && self.removed_lately.contains(&(cursor.input.log.id.0, target, kind))
+    fn was_removed_lately(&mut self, cursor: &InputCursor<'_>, target: u32, kind: EffectKind) -> bool {
+        let inner = self.engine.tables.inner.read();
+        self.removed_lately.has(&inner.active, (cursor.input.log.id.0, target, kind))
     }
 
     fn entity(
@@ -286,10 +310,11 @@ impl<'a> Copying<'a> {
 
     fn record(&mut self, frame: &Frame<'_>, old: Location, new: Location) -> Result<Fate> {
         let key = frame.record_key().ok_or_else(|| corrupt(old, "the record's key is damaged"))?;
-        let place = self.engine.tables.inner.read().records.get(&key).copied();
-        let Some(place) = place.filter(|place| place.location == old) else { return Ok(Fate::Dropped) };
+        // What the segment that is being written changed since stays until that one is sealed: read again, it has to
+        // find how many records there were.
+        let newest = newest_record(complete(self.segments), &key)?;
+        let Some(place) = newest.filter(|place| place.location == old) else { return Ok(Fate::Dropped) };
         self.tables.add_record(&key, new, place.revision, false);
-        self.records.push(MovedRecord { key, old, new });
         Ok(Fate::Kept)
     }
 
@@ -304,7 +329,7 @@ impl<'a> Copying<'a> {
         match frame.header.kind {
             Kind::RecordRemoved => {
                 let key = frame.record_key().ok_or_else(|| corrupt(new, "the record's key is damaged"))?;
-                self.tables.add_record(&key, new, revision, true);
+                self.tables.add_unstamped_removal(key, new);
             }
             Kind::EntityRemoved => {
                 let removal = Removal { kind: RemovalKind::Entity, key: frame.sha256(), revision };
@@ -322,8 +347,7 @@ impl<'a> Copying<'a> {
         let table = match frame.header.kind {
             Kind::EntityRemoved => TableId::Entities,
             Kind::BlobRemoved => TableId::Blobs,
-            // Sidecars can't be asked for a record.
-            _ => return Ok(!self.earlier.is_empty()),
+            _ => return self.is_record_earlier(frame),
         };
         for segment in self.earlier {
             let Some(sealed) = &segment.sealed else { continue };
@@ -331,6 +355,16 @@ impl<'a> Copying<'a> {
             // its sidecar only the removal tells that.
             let may_hide = segment.log.id.is_compacted() && sealed.sidecar.summary().garbage_bytes > 0;
             if may_hide || sealed.sidecar.may_hold(table, frame.index_key())? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn is_record_earlier(&self, frame: &Frame<'_>) -> Result<bool> {
+        let Some(hash) = frame.record_key().map(|key| record_hash(&key)) else { return Ok(true) };
+        for (_, sealed) in complete(self.earlier) {
+            if sealed.sidecar.may_hold(TableId::Records, hash)? {
                 return Ok(true);
             }
         }
@@ -397,8 +431,11 @@ impl<'a> Copying<'a> {
         let failed = |error| Error::io(format!("mapping {} failed", self.id.file_name()), error);
         let map = file.map(bytes as usize).map_err(failed)?;
         let log = std::sync::Arc::new(LogFile::new(&header, file, map, bytes));
-        let Self { tables, rows, blobs, records, .. } = self;
-        Ok(Copied { log, tables, chain: end.chain, rows, blobs, records })
+        let live = |input: &Segment| Some(input.sealed.as_ref()?.sidecar.summary().records_live);
+        let records_live = self.inputs.last().and_then(live).unwrap_or(0);
+        let known = complete(self.segments).next().map_or(self.id, |(id, _)| id);
+        let Self { tables, rows, blobs, .. } = self;
+        Ok(Copied { log, tables, chain: end.chain, rows, blobs, records_live, known })
     }
 }
 

@@ -157,10 +157,10 @@ pub(super) fn claimed_kind(window: &mut Window<'_>, place: &Damage) -> std::io::
     Ok(header.filter(|header| header.frame_bytes() as u64 == place.bytes).map(|header| header.kind))
 }
 
-/// The entities that damaged frames of a segment seem to have stored.
-pub(super) fn damaged_entities(source: &Source, scanned: &ScannedSegment) -> Result<Vec<[u8; 32]>> {
+/// The entities that damaged frames seem to have stored.
+pub(super) fn damaged_entities(source: &Source, damage: &[Damage]) -> Result<Vec<[u8; 32]>> {
     let (mut buffer, mut found) = (Vec::new(), Vec::new());
-    for place in &scanned.damage {
+    for place in damage {
         let Some(Seems::Entity(key)) = place.seems else { continue };
         let kind =
             claimed_kind(&mut source.window(&mut buffer), place).map_err(|error| source.failed(error))?;

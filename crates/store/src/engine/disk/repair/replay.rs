@@ -6,13 +6,13 @@ use statlas_core::{Address, Entity, EntityHead};
 
 use super::losses::{Losses, Subject, claimed_kind, damaged_tail};
 use super::source::Source;
-use super::{Outline, stored_entities};
+use super::{Outline, check_goes_on, stored_entities};
 use crate::batch::{Batch, Expected, Operation};
 use crate::engine::disk::DiskEngine;
 use crate::engine::disk::dictionary::PlainTexts;
 use crate::engine::disk::format::{COMMIT_FRAME_BYTES, Frame, Kind, Location};
-use crate::engine::disk::scan::{Change, Damage, Depth, Placed, ScannedBatch, ScannedSegment, Seems, Window};
-use crate::engine::{Durability, Engine, RepairReport};
+use crate::engine::disk::scan::{Change, Damage, Depth, Placed, ScannedBatch, Seems, Window};
+use crate::engine::{Durability, Engine, RepairOptions, RepairReport};
 use crate::error::{ErrorKind, Result};
 use crate::limits::{BATCH_BYTES_MAX, BATCH_OPERATIONS_MAX, PAYLOAD_BYTES_MAX};
 
@@ -21,6 +21,7 @@ pub(super) struct Replay<'a> {
     engine: &'a DiskEngine,
     losses: Losses,
     outlines: &'a [Outline],
+    options: &'a RepairOptions<'a>,
     /// Where entities stand whole that earlier frames stored as well, which are damaged.
     mended: HashMap<[u8; 32], Location>,
     /// Of the file that is read.
@@ -43,9 +44,14 @@ impl Event<'_> {
 }
 
 impl<'a> Replay<'a> {
-    pub(super) fn new(engine: &'a DiskEngine, losses: Losses, outlines: &'a [Outline]) -> Result<Self> {
-        let mut replay =
-            Self { engine, losses, outlines, mended: HashMap::new(), texts: PlainTexts::default() };
+    pub(super) fn new(
+        engine: &'a DiskEngine,
+        losses: Losses,
+        outlines: &'a [Outline],
+        options: &'a RepairOptions<'a>,
+    ) -> Result<Self> {
+        let (mended, texts) = (HashMap::new(), PlainTexts::default());
+        let mut replay = Self { engine, losses, outlines, options, mended, texts };
         let wanted: HashMap<[u8; 32], usize> = outlines
             .iter()
             .enumerate()
@@ -53,36 +59,38 @@ impl<'a> Replay<'a> {
             .collect();
         let Some(from) = wanted.values().min().copied() else { return Ok(replay) };
         for outline in &outlines[from..] {
-            let scanned = outline.source.scan(Depth::Checksums)?;
-            for (key, location) in stored_entities(&scanned).filter(|(key, _)| wanted.contains_key(key)) {
+            let mut find = |changes: &[Placed]| {
                 // The last one is it, whatever stood before the damaged one.
-                replay.mended.insert(key, location);
-            }
+                let found = stored_entities(changes).filter(|(key, _)| wanted.contains_key(key));
+                replay.mended.extend(found);
+            };
+            let rest = outline.source.scan(Depth::Checksums, &mut |batch, _| {
+                find(&batch.changes);
+                check_goes_on(options)
+            })?;
+            find(&rest.uncommitted);
         }
         Ok(replay)
     }
 
     /// Commits the batches of a segment.
-    pub(super) fn segment(&mut self, source: &Source, scanned: ScannedSegment, is_last: bool) -> Result<()> {
+    pub(super) fn segment(&mut self, source: &Source, is_last: bool) -> Result<()> {
         let mut buffer = Vec::new();
         let mut window = source.window(&mut buffer);
-        let tail = damaged_tail(source, &scanned)?;
         self.texts = source.texts()?;
-        let mut damage = Vec::new();
-        for place in &scanned.damage {
-            let kind = claimed_kind(&mut window, place).map_err(|error| source.failed(error))?;
-            damage.push((place, kind));
-        }
-        let mut damage = damage.into_iter().peekable();
-        for batch in &scanned.batches {
-            let mut events: Vec<Event<'_>> = batch.changes.iter().map(Event::Whole).collect();
-            while let Some((place, kind)) = damage.next_if(|(place, _)| place.start.offset() < batch.end) {
-                events.push(Event::Damaged(place, kind));
-            }
-            self.batch(source, &mut window, batch, events)?;
-        }
+        let mut synced = None;
+        let scanned = source.scan(Depth::Hashes, &mut |batch, damage| {
+            check_goes_on(self.options)?;
+            synced = synced.max(Some(batch.commit.synced));
+            let damage = with_kinds(source, &mut window, &damage)?;
+            let damaged = damage.iter().map(|(place, kind)| Event::Damaged(place, *kind));
+            let events = batch.changes.iter().map(Event::Whole).chain(damaged).collect();
+            self.batch(source, &mut window, &batch, events)
+        })?;
+        let tail = damaged_tail(source, &scanned)?;
+        let damage = with_kinds(source, &mut window, &scanned.damage)?;
         let mut events: Vec<Event<'_>> = scanned.uncommitted.iter().map(Event::Whole).collect();
-        events.extend(damage.map(|(place, kind)| Event::Damaged(place, kind)));
+        events.extend(damage.iter().map(|(place, kind)| Event::Damaged(place, *kind)));
         events.extend(tail.iter().map(|(place, kind)| Event::Damaged(place, *kind)));
         let holds_nothing = |event: &Event<'_>| match event {
             Event::Whole(_) => false,
@@ -91,7 +99,6 @@ impl<'a> Replay<'a> {
         if events.iter().all(holds_nothing) {
             return self.events(source, &mut window, events);
         }
-        let synced = scanned.batches.iter().map(|batch| batch.commit.synced).max();
         let start = Location::new(source.id, scanned.end);
         if is_last && synced.is_none_or(|synced| start >= synced) {
             self.leave_unfinished(start, &events);
@@ -243,6 +250,16 @@ impl<'a> Replay<'a> {
     pub(super) fn finish(self, report: &mut RepairReport) -> Result<()> {
         self.losses.finish(self.engine, report)
     }
+}
+
+/// Damaged places with what each says it is.
+fn with_kinds<'a>(
+    source: &Source,
+    window: &mut Window<'_>,
+    damage: &'a [Damage],
+) -> Result<Vec<(&'a Damage, Option<Kind>)>> {
+    let with_kind = |place: &'a Damage| Ok((place, claimed_kind(window, place)?));
+    damage.iter().map(with_kind).collect::<std::io::Result<_>>().map_err(|error| source.failed(error))
 }
 
 /// Whether a batch does not fit what is stored.

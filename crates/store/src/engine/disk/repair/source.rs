@@ -1,17 +1,19 @@
 //! The files of a damaged store, which are only read.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::{File, TryLockError};
 use std::io;
 use std::path::Path;
 
 use crate::engine::RepairReport;
+use crate::engine::disk::backup::{MANIFEST_NAME, Manifest, parse_copy_name};
 use crate::engine::disk::dictionary::PlainTexts;
+use crate::engine::disk::files::log_bytes;
 use crate::engine::disk::format::{
-    ALIGNMENT, SEGMENT_HEADER_BYTES, Salt, SegmentHeader, SegmentId, StoreHeader,
+    ALIGNMENT, SEGMENT_HEADER_BYTES, STORE_HEADER_BYTES, Salt, SegmentHeader, SegmentId, StoreHeader,
 };
 use crate::engine::disk::recovery::kept_batches;
-use crate::engine::disk::scan::{Depth, ScannedSegment, Window, scan};
+use crate::engine::disk::scan::{Damage, Depth, ScannedBatch, ScannedSegment, Window, scan_batches};
 use crate::engine::disk::storage::{Directory, Mapping, Storage, StorageFile};
 use crate::engine::disk::{HEADER_NAME, LOCK_NAME};
 use crate::error::{Error, ErrorKind, Result};
@@ -39,9 +41,19 @@ impl Source {
         }
     }
 
-    pub(super) fn scan(&self, depth: Depth) -> Result<ScannedSegment> {
-        let mut buffer = Vec::new();
-        scan(self.id, &mut self.window(&mut buffer), depth).map_err(|error| self.failed(error))
+    /// Reads the file and hands its batches over one by one, each with what was damaged before its end.
+    pub(super) fn scan(
+        &self,
+        depth: Depth,
+        visit: &mut dyn FnMut(ScannedBatch, Vec<Damage>) -> Result<()>,
+    ) -> Result<ScannedSegment> {
+        let (mut buffer, mut outcome) = (Vec::new(), Ok(()));
+        let scanned = scan_batches(self.id, &mut self.window(&mut buffer), depth, &mut |batch, damage| {
+            outcome = visit(batch, damage);
+            outcome.is_ok()
+        });
+        outcome?;
+        scanned.map_err(|error| self.failed(error))
     }
 
     pub(super) fn window<'a>(&'a self, buffer: &'a mut Vec<u8>) -> Window<'a> {
@@ -158,11 +170,29 @@ pub(super) fn find_sources(from: &Path, report: &mut RepairReport) -> Result<Vec
         _ => Error::io(format!("{place}: listing the folder log failed"), error),
     })?;
     names.sort_unstable();
-    let mut sources = Vec::new();
+    let backup = Backup::of(from, report)?;
+    let mut sources: Vec<Source> = Vec::new();
     for name in names {
-        let Some(id) = SegmentId::parse(&name, ".seg") else { continue };
+        let id = match &backup {
+            None => SegmentId::parse(&name, ".seg"),
+            Some(backup) => backup.id_of(&name),
+        };
+        let Some(id) = id else { continue };
         match open(from, &name, id) {
-            Ok(source) => sources.push(source),
+            Ok((source, found)) => {
+                if found > source.bytes {
+                    report.notes.push(format!(
+                        "{id}: log/{name} has {found} bytes; no frame can stand behind the first {}",
+                        source.bytes
+                    ));
+                }
+                // Of several copies of a file the longest has most of it: the others are older or unfinished.
+                match sources.iter_mut().find(|other| other.id == id) {
+                    Some(other) if other.bytes <= source.bytes => *other = source,
+                    Some(_) => {}
+                    None => sources.push(source),
+                }
+            }
             Err(error) => report.lost.push(format!("{id}: log/{name} can't be opened: {error}")),
         }
     }
@@ -175,7 +205,7 @@ pub(super) fn find_sources(from: &Path, report: &mut RepairReport) -> Result<Vec
     report.notes.extend(
         kept_batches(&Directory::new(from))?.into_iter().map(|kept| format!("{kept}; they were left there")),
     );
-    let own = own_store(from, &sources, report)?;
+    let own = own_store(from, &sources, backup, report)?;
     let mut sources = without_replaced(without_foreign(sources, own, report), report);
     for source in &mut sources {
         source.salt = match own {
@@ -186,31 +216,85 @@ pub(super) fn find_sources(from: &Path, report: &mut RepairReport) -> Result<Vec
     Ok(sources)
 }
 
-fn open(from: &Path, name: &str, id: SegmentId) -> io::Result<Source> {
+/// A file, and how long it is.
+fn open(from: &Path, name: &str, id: SegmentId) -> io::Result<(Source, u64)> {
     let file = ReadOnly(Directory::new(from).open_to_read(&format!("log/{name}"))?);
-    let bytes = file.len()?;
+    let (bytes, found) = (log_bytes(&file)?, file.len()?);
     let mut header = vec![0; bytes.min(SEGMENT_HEADER_BYTES as u64) as usize];
     file.read_at(0, &mut header)?;
     let (name, header) = (format!("log/{name}"), SegmentHeader::decode(&header));
-    Ok(Source { id, bytes, header, name, file, salt: Salt::of(&[0; 16], id) })
+    Ok((Source { id, bytes, header, name, file, salt: Salt::of(&[0; 16], id) }, found))
 }
 
-/// The id of the store that most files belong to; the file STATLAS decides between as many.
-fn own_store(from: &Path, sources: &[Source], report: &mut RepairReport) -> Result<Option<[u8; 16]>> {
+/// What is known of a backup.
+struct Backup {
+    /// What its file `BACKUP` says, if that is whole.
+    manifest: Option<Manifest>,
+    /// The files that it names.
+    names: HashSet<String>,
+}
+
+impl Backup {
+    /// The backup in a directory, if there is one and not a store.
+    fn of(from: &Path, report: &mut RepairReport) -> Result<Option<Self>> {
+        if from.join(HEADER_NAME).exists() || !from.join(MANIFEST_NAME).exists() {
+            return Ok(None);
+        }
+        let manifest = match Manifest::read(&Directory::new(from), &from.display().to_string()) {
+            Err(error) if error.kind() == ErrorKind::NewerFormat => return Err(error),
+            Err(error) => {
+                report.notes.push(format!("{error}; the longest copy of each file was read"));
+                None
+            }
+            Ok(manifest) => manifest,
+        };
+        let names: HashSet<String> = manifest.iter().flat_map(Manifest::names).collect();
+        for name in &names {
+            if !from.join(name).exists() {
+                report.lost.push(format!("{name}: the backup names the file, and it is missing"));
+            }
+        }
+        Ok(Some(Self { manifest, names }))
+    }
+
+    /// The file of the log that a copy is of. Copies that the backup does not name are old or unfinished.
+    fn id_of(&self, name: &str) -> Option<SegmentId> {
+        let is_named = self.names.is_empty() || self.names.contains(&format!("log/{name}"));
+        parse_copy_name(name).filter(|_| is_named).map(|(id, _)| id)
+    }
+}
+
+/// The id of the store that most files belong to; the file STATLAS, or BACKUP, decides between as many.
+fn own_store(
+    from: &Path,
+    sources: &[Source],
+    backup: Option<Backup>,
+    report: &mut RepairReport,
+) -> Result<Option<[u8; 16]>> {
     let mut votes: HashMap<[u8; 16], (usize, bool)> = HashMap::new();
     for header in sources.iter().filter_map(|source| source.header.ok()) {
         votes.entry(header.store_id).or_default().0 += 1;
     }
-    let read = std::fs::read(from.join(HEADER_NAME))
-        .map_err(|error| Error::io("the file STATLAS can't be read", error))
-        .and_then(|bytes| StoreHeader::decode(&bytes, &from.display().to_string()));
+    let read = match backup {
+        Some(Backup { manifest, .. }) => manifest.map(|manifest| Ok(manifest.store_id)),
+        None => Some(
+            Directory::new(from)
+                .read(HEADER_NAME, STORE_HEADER_BYTES)
+                .map_err(|error| {
+                    Error::new(ErrorKind::Io, format!("the file STATLAS can't be read: {error}"))
+                })
+                .and_then(|bytes| StoreHeader::decode(&bytes, &from.display().to_string()))
+                .map(|header| header.store_id),
+        ),
+    };
     match read {
-        Ok(header) => {
-            let vote = votes.entry(header.store_id).or_default();
+        None => {}
+        Some(Ok(store_id)) => {
+            let vote = votes.entry(store_id).or_default();
             *vote = (vote.0 + 1, true);
         }
-        Err(error) if error.kind() == ErrorKind::NewerFormat => return Err(error),
-        Err(error) => report.notes.push(format!("{error}; the repaired store has a new one")),
+        Some(Err(error)) if error.kind() == ErrorKind::NewerFormat => return Err(error),
+        Some(Err(error)) => report.notes.push(format!("{error}; the repaired store has a new one")),
     }
     Ok(votes.into_iter().max_by_key(|(id, vote)| (*vote, *id)).map(|(id, _)| id))
 }

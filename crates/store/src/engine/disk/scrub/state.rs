@@ -6,7 +6,7 @@ use crate::engine::disk::log::LogFile;
 
 const MAGIC: &[u8; 8] = b"STATSCRB";
 const VERSION: u32 = 1;
-const BYTES: usize = 128;
+pub(super) const BYTES: usize = 128;
 const CRC_AT: usize = BYTES - 4;
 
 /// The newest pass.

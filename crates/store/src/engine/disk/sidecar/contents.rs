@@ -1,5 +1,7 @@
 //! What a sidecar holds, as the engine gives it and gets it back.
 
+use std::collections::BTreeMap;
+
 use crate::batch::RecordKey;
 use crate::columns::{Bits, Names, PackedBlock};
 
@@ -30,6 +32,8 @@ pub(crate) struct Summary {
     pub(crate) garbage_bytes: u64,
     /// Bytes of husks in the segment, which need not be kept for ever.
     pub(crate) husk_bytes: u64,
+    /// Records that the store has behind the segment.
+    pub(crate) records_live: u64,
 }
 
 /// A table of pairs of a key and a value. Keys may be equal.
@@ -42,12 +46,19 @@ pub(crate) enum TableId {
     Blobs,
     /// From the hash of an id to the number of a row.
     Ids,
+    /// From the hash of a record's name to its number in the list of records.
+    Records,
 }
 
 impl TableId {
     /// Every table, in the order of the file.
-    pub(crate) const ALL: [Self; 3] = [Self::Entities, Self::Blobs, Self::Ids];
+    pub(crate) const ALL: [Self; 4] = [Self::Entities, Self::Blobs, Self::Ids, Self::Records];
+    /// The tables that there is an index in memory for.
+    pub(crate) const INDEXED: [Self; 3] = [Self::Entities, Self::Blobs, Self::Ids];
 }
+
+/// How many tables there are.
+pub(super) const TABLES: usize = TableId::ALL.len();
 
 /// What a batch of the segment changed about a row or a blob of an earlier segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,7 +67,7 @@ pub(crate) struct Effect {
     pub(crate) revision: u64,
     /// The earlier segment, 24 bits.
     pub(crate) segment: u32,
-    /// The row or the packed place there.
+    /// The row or the packed place there, or how many units of 64 bytes records took.
     pub(crate) target: u32,
     /// What became of it.
     pub(crate) kind: EffectKind,
@@ -74,11 +85,14 @@ pub(crate) enum EffectKind {
     Newest = 3,
     /// The blob was removed.
     BlobRemoved = 4,
+    /// Records were removed or set to other values. Nobody needs to know which: the newest segment that names a
+    /// record has its newest change. So one effect says how much of the earlier segment is garbage by that.
+    RecordsReplaced = 5,
 }
 
 impl EffectKind {
-    pub(super) const ALL: [Self; 4] =
-        [Self::EntityRemoved, Self::Superseded, Self::Newest, Self::BlobRemoved];
+    pub(super) const ALL: [Self; 5] =
+        [Self::EntityRemoved, Self::Superseded, Self::Newest, Self::BlobRemoved, Self::RecordsReplaced];
 }
 
 /// An entity, a blob or a chunk of one that a batch of the segment removed.
@@ -109,10 +123,8 @@ impl RemovalKind {
 }
 
 /// The last change of a record in the segment.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct RecordEntry {
-    /// The record's name.
-    pub(crate) key: RecordKey,
     /// The packed place of the frame.
     pub(crate) place: u32,
     /// The revision of the batch.
@@ -147,8 +159,8 @@ pub(crate) struct Contents<'a> {
     pub(crate) identity: Identity,
     /// Numbers about the segment.
     pub(crate) summary: Summary,
-    /// The tables, in the order of [`TableId::ALL`], their pairs in any order.
-    pub(crate) tables: [Vec<(u64, u32)>; 3],
+    /// The tables of entities, blobs and ids, their pairs in any order. That of records follows from their list.
+    pub(crate) tables: [Vec<(u64, u32)>; TABLES - 1],
     /// The blocks, each full but for the last.
     pub(crate) blocks: Vec<&'a PackedBlock>,
     /// Rows in all blocks.
@@ -162,7 +174,7 @@ pub(crate) struct Contents<'a> {
     /// What they removed.
     pub(crate) removals: &'a [Removal],
     /// What they changed about records.
-    pub(crate) records: &'a [RecordEntry],
+    pub(crate) records: &'a BTreeMap<RecordKey, RecordEntry>,
     /// Rows that take an older one's place.
     pub(crate) mended: &'a [Mended],
     /// Where some commits stand, ascending.

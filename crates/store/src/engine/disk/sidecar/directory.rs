@@ -1,6 +1,6 @@
 //! The directory: where each chunk stands, its checksum, and what is wanted of it before it is read.
 
-use super::contents::TableId;
+use super::contents::{TABLES, TableId};
 use super::filter::FilterShape;
 use super::header::HEADER_BYTES;
 use super::layout::{ALIGNMENT, COLUMNS, Counts, SECTIONS, Section};
@@ -29,11 +29,11 @@ pub(super) struct Directory {
     /// The number of the first chunk of each section.
     first_chunks: [usize; SECTIONS],
     /// The filter of each table, if it has one.
-    pub(super) filters: [Option<FilterShape>; 3],
+    pub(super) filters: [Option<FilterShape>; TABLES],
     /// Every chunk, in the order of the file.
     pub(super) chunks: Vec<Chunk>,
     /// The first key of each chunk of each table.
-    pub(super) first_keys: [Vec<u64>; 3],
+    pub(super) first_keys: [Vec<u64>; TABLES],
     /// Of each column of each block, block by block.
     pub(super) extents: Vec<Extent>,
 }
@@ -42,9 +42,9 @@ impl Directory {
     /// The directory of as many chunks as the counts say.
     pub(super) fn new(
         counts: Counts,
-        filters: [Option<FilterShape>; 3],
+        filters: [Option<FilterShape>; TABLES],
         chunks: Vec<Chunk>,
-        first_keys: [Vec<u64>; 3],
+        first_keys: [Vec<u64>; TABLES],
         extents: Vec<Extent>,
     ) -> Self {
         debug_assert_eq!(chunks.len() as u64, counts.all_chunks());
@@ -55,7 +55,7 @@ impl Directory {
 
     /// Bytes that the directory of a sidecar takes in the file; saturates where no file could hold it.
     pub(super) fn encoded_bytes(counts: &Counts) -> u64 {
-        let filters = 16 * TableId::ALL.len() as u64;
+        let filters = 16 * TABLES as u64;
         let chunks = counts.all_chunks().saturating_mul(16);
         let (first_keys, extents) =
             (counts.table_chunks().saturating_mul(8), counts.extents().saturating_mul(16));
@@ -90,7 +90,7 @@ impl Directory {
         // All counts are bounded by the length of the directory from here on.
         let mut words = words.iter().copied();
         let mut next = || words.next().unwrap_or(0);
-        let mut filters = [None; 3];
+        let mut filters = [None; TABLES];
         for (table, shape) in TableId::ALL.into_iter().zip(&mut filters) {
             let fingerprints = counts.get(Section::of_filter(table));
             *shape = FilterShape::from_words([next(), next()], fingerprints)

@@ -1,14 +1,20 @@
 //! Making the bytes of a sidecar.
 
+use std::collections::BTreeMap;
+
 use statlas_core::Identifier;
 use zerocopy::IntoBytes;
 
-use super::contents::{Contents, Identity, Summary, TableId};
+use super::contents::{Contents, Identity, RecordEntry, Summary, TABLES, TableId};
 use super::directory::{Chunk, Directory};
 use super::filter::{self, FilterShape};
 use super::header::{HEADER_BYTES, Header};
-use super::layout::{ALIGNMENT, Counts, Section, TABLE_CHUNK_ENTRIES, TABLE_ENTRY_BYTES};
+use super::layout::{
+    ALIGNMENT, Counts, RECORD_CHUNK_ENTRIES, Section, TABLE_CHUNK_ENTRIES, TABLE_ENTRY_BYTES,
+};
 use super::lists::{Entry, write_bits};
+use super::records::{name_hash, write_records};
+use crate::batch::RecordKey;
 use crate::columns::{BLOCK_ROWS, Extent, PackedBlock};
 
 /// Room for what is not counted beforehand: most sidecars have short lists.
@@ -18,13 +24,13 @@ impl Contents<'_> {
     /// The whole sidecar. The same contents give the same bytes.
     pub(crate) fn encode(mut self) -> Vec<u8> {
         debug_assert_eq!(self.blocks.len(), self.rows.div_ceil(BLOCK_ROWS));
-        self.tables.iter_mut().for_each(|table| table.sort_unstable());
-        let built = self.build_filters();
-        let mut file = Draft::with_capacity(self.expected_bytes());
-        for (table, entries) in TableId::ALL.into_iter().zip(&self.tables) {
+        let tables = self.take_tables();
+        let built = self.build_filters(&tables);
+        let mut file = Draft::with_capacity(self.expected_bytes(&tables));
+        for (table, entries) in TableId::ALL.into_iter().zip(&tables) {
             file.table(table, entries);
         }
-        let mut filters = [None; 3];
+        let mut filters = [None; TABLES];
         for ((table, built), shape) in TableId::ALL.into_iter().zip(built).zip(&mut filters) {
             if let Some((built_shape, fingerprints)) = built {
                 *shape = Some(built_shape);
@@ -40,24 +46,38 @@ impl Contents<'_> {
         }
         file.list(Section::Effects, self.effects);
         file.list(Section::Removals, self.removals);
-        file.list(Section::Records, self.records);
+        file.records(self.records);
         file.list(Section::Mended, self.mended);
         file.list(Section::Marks, self.marks);
         let first_keys =
-            self.tables.map(|entries| entries.chunks(TABLE_CHUNK_ENTRIES).map(|chunk| chunk[0].0).collect());
+            tables.map(|entries| entries.chunks(TABLE_CHUNK_ENTRIES).map(|chunk| chunk[0].0).collect());
         file.finish(self.identity, self.summary, filters, first_keys, extents)
+    }
+
+    /// All tables, sorted.
+    fn take_tables(&mut self) -> [Vec<(u64, u32)>; TABLES] {
+        let [entities, blobs, ids] = std::mem::take(&mut self.tables);
+        // A segment has fewer records than bytes, and those have 28 bits.
+        let records = (0_u32..).zip(self.records.keys());
+        let records = records.map(|(at, key)| (name_hash(key.collection(), key.key()), at)).collect();
+        let mut tables = [entities, blobs, ids, records];
+        tables.iter_mut().for_each(|table| table.sort_unstable());
+        tables
     }
 
     /// A filter for each table. Its seed depends on the head of the hash chain behind the segment, which
     /// nobody can know who still chooses what the segment shall hold.
-    fn build_filters(&self) -> [Option<(FilterShape, Box<[u16]>)>; 3] {
+    fn build_filters(
+        &self,
+        tables: &[Vec<(u64, u32)>; TABLES],
+    ) -> [Option<(FilterShape, Box<[u16]>)>; TABLES] {
         let secret = [self.identity.store_id.as_slice(), &self.summary.chain].concat();
-        std::array::from_fn(|table| filter::build(&self.tables[table], &secret))
+        std::array::from_fn(|table| filter::build(&tables[table], &secret))
     }
 
     /// About how many bytes the sidecar will have, lists left out.
-    fn expected_bytes(&self) -> usize {
-        let entries: usize = self.tables.iter().map(Vec::len).sum();
+    fn expected_bytes(&self, tables: &[Vec<(u64, u32)>; TABLES]) -> usize {
+        let entries: usize = tables.iter().map(Vec::len).sum();
         let block = |block: &&PackedBlock| {
             let columns: usize = block.columns.iter().map(|column| column.bytes().len()).sum();
             columns + size_of_val(&*block.neighbours)
@@ -128,13 +148,22 @@ impl Draft {
         }
     }
 
+    fn records(&mut self, records: &BTreeMap<RecordKey, RecordEntry>) {
+        self.counts.set(Section::RecordList, records.len());
+        let mut left = records.iter();
+        for first in (0..records.len()).step_by(RECORD_CHUNK_ENTRIES) {
+            let entries = (records.len() - first).min(RECORD_CHUNK_ENTRIES);
+            self.chunk(|out| write_records(left.by_ref().take(entries), entries, out));
+        }
+    }
+
     /// Adds the directory and fills in the header.
     fn finish(
         mut self,
         identity: Identity,
         summary: Summary,
-        filters: [Option<FilterShape>; 3],
-        first_keys: [Vec<u64>; 3],
+        filters: [Option<FilterShape>; TABLES],
+        first_keys: [Vec<u64>; TABLES],
         extents: Vec<Extent>,
     ) -> Vec<u8> {
         let directory = Directory::new(self.counts, filters, self.chunks, first_keys, extents).encode();

@@ -37,7 +37,8 @@ impl Header {
             bytes.extend_from_slice(&number.to_le_bytes());
         }
         bytes.extend_from_slice(&summary.chain);
-        let counted = [summary.state_revision, summary.garbage_bytes, summary.husk_bytes];
+        let counted =
+            [summary.state_revision, summary.garbage_bytes, summary.husk_bytes, summary.records_live];
         for number in counted.into_iter().chain([self.file_bytes, self.directory_at]).chain(self.counts.0) {
             bytes.extend_from_slice(&number.to_le_bytes());
         }
@@ -81,6 +82,7 @@ impl Header {
             state_revision: fields.u64()?,
             garbage_bytes: fields.u64()?,
             husk_bytes: fields.u64()?,
+            records_live: fields.u64()?,
         };
         let (file_bytes, directory_at) = (fields.u64()?, fields.u64()?);
         let mut counts = Counts::default();

@@ -1,6 +1,6 @@
 //! Which chunks a sidecar has: their order, their number and their lengths follow from a few counts.
 
-use super::contents::TableId;
+use super::contents::{TABLES, TableId};
 use crate::columns::{BLOCK_ROWS, ColumnId, Extent};
 
 /// Chunks begin at multiples of this many bytes, so that integers and whole cache lines lie well.
@@ -9,6 +9,8 @@ pub(super) const ALIGNMENT: usize = 64;
 pub(super) const TABLE_CHUNK_ENTRIES: usize = 256;
 /// Bytes of an entry of a table: a key and a value.
 pub(super) const TABLE_ENTRY_BYTES: usize = 12;
+/// Entries of the list of records in a chunk: their names make it longer.
+pub(super) const RECORD_CHUNK_ENTRIES: usize = 256;
 pub(super) const COLUMNS: usize = ColumnId::ALL.len();
 
 /// Chunks of one sort.
@@ -18,16 +20,18 @@ pub(super) enum Section {
     Entities,
     Blobs,
     Ids,
+    Records,
     EntitiesFilter,
     BlobsFilter,
     IdsFilter,
+    RecordsFilter,
     Columns,
     Neighbours,
     Names,
     Bits,
     Effects,
     Removals,
-    Records,
+    RecordList,
     Mended,
     Marks,
 }
@@ -36,20 +40,22 @@ pub(super) const SECTIONS: usize = Section::ALL.len();
 
 impl Section {
     /// Every section, in the order of the file.
-    pub(super) const ALL: [Self; 15] = [
+    pub(super) const ALL: [Self; 17] = [
         Self::Entities,
         Self::Blobs,
         Self::Ids,
+        Self::Records,
         Self::EntitiesFilter,
         Self::BlobsFilter,
         Self::IdsFilter,
+        Self::RecordsFilter,
         Self::Columns,
         Self::Neighbours,
         Self::Names,
         Self::Bits,
         Self::Effects,
         Self::Removals,
-        Self::Records,
+        Self::RecordList,
         Self::Mended,
         Self::Marks,
     ];
@@ -59,7 +65,7 @@ impl Section {
     }
 
     pub(super) fn of_filter(table: TableId) -> Self {
-        Self::ALL[TableId::ALL.len() + table as usize]
+        Self::ALL[TABLES + table as usize]
     }
 
     /// What the chunk number `at` of the section is, for messages.
@@ -68,16 +74,18 @@ impl Section {
             Self::Entities => format!("chunk {at} of the index of entities"),
             Self::Blobs => format!("chunk {at} of the index of blobs"),
             Self::Ids => format!("chunk {at} of the index of ids"),
+            Self::Records => format!("chunk {at} of the index of records"),
             Self::EntitiesFilter => "the filter of entities".to_owned(),
             Self::BlobsFilter => "the filter of blobs".to_owned(),
             Self::IdsFilter => "the filter of ids".to_owned(),
+            Self::RecordsFilter => "the filter of records".to_owned(),
             Self::Columns => format!("column {:?} of block {}", ColumnId::ALL[at % COLUMNS], at / COLUMNS),
             Self::Neighbours => format!("the neighbours of block {at}"),
             Self::Names => "the list of names".to_owned(),
             Self::Bits => "the bits of rows".to_owned(),
             Self::Effects => "the list of effects".to_owned(),
             Self::Removals => "the list of removals".to_owned(),
-            Self::Records => "the list of records".to_owned(),
+            Self::RecordList => format!("chunk {at} of the list of records"),
             Self::Mended => "the list of mended rows".to_owned(),
             Self::Marks => "the list of marks".to_owned(),
         }
@@ -115,9 +123,10 @@ impl Counts {
     /// How many chunks a section has.
     pub(super) fn chunks(&self, section: Section) -> u64 {
         match section {
-            Section::Entities | Section::Blobs | Section::Ids => {
+            Section::Entities | Section::Blobs | Section::Ids | Section::Records => {
                 self.get(section).div_ceil(TABLE_CHUNK_ENTRIES as u64)
             }
+            Section::RecordList => self.get(section).div_ceil(RECORD_CHUNK_ENTRIES as u64),
             Section::Columns => self.blocks().saturating_mul(COLUMNS as u64),
             Section::Neighbours => self.blocks(),
             _ => self.get(section).min(1),
@@ -149,19 +158,19 @@ impl Counts {
     pub(super) fn chunk_bytes(&self, section: Section, at: usize, extent: Option<Extent>) -> Option<u64> {
         let items = self.get(section);
         match section {
-            Section::Entities | Section::Blobs | Section::Ids => {
+            Section::Entities | Section::Blobs | Section::Ids | Section::Records => {
                 let before = at as u64 * TABLE_CHUNK_ENTRIES as u64;
                 let entries = items.saturating_sub(before).min(TABLE_CHUNK_ENTRIES as u64);
                 Some(entries * TABLE_ENTRY_BYTES as u64)
             }
-            Section::EntitiesFilter | Section::BlobsFilter | Section::IdsFilter => {
+            Section::EntitiesFilter | Section::BlobsFilter | Section::IdsFilter | Section::RecordsFilter => {
                 Some(items.saturating_mul(2))
             }
             Section::Columns => Some((self.rows_of_block(at / COLUMNS) * extent?.width()) as u64),
             Section::Bits => Some(items.div_ceil(64).saturating_mul(16)),
             Section::Effects | Section::Mended | Section::Marks => Some(items.saturating_mul(16)),
             Section::Removals => Some(items.saturating_mul(48)),
-            Section::Neighbours | Section::Names | Section::Records => None,
+            Section::Neighbours | Section::Names | Section::RecordList => None,
         }
     }
 }

@@ -2,9 +2,8 @@
 
 use statlas_core::Identifier;
 
-use super::contents::{Effect, EffectKind, Mark, Mended, RecordEntry, Removal, RemovalKind};
+use super::contents::{Effect, EffectKind, Mark, Mended, Removal, RemovalKind};
 use super::fields::Fields;
-use crate::batch::RecordKey;
 use crate::columns::{Bits, Names};
 
 /// Where the kind of an effect begins in the number of its segment, which has 24 bits.
@@ -55,27 +54,6 @@ impl Entry for Removal {
         let (key, revision, kind) = (fields.array()?, fields.u64()?, fields.u64()?);
         let kind = RemovalKind::ALL.into_iter().find(|known| *known as u64 == kind)?;
         Some(Self { kind, key, revision })
-    }
-}
-
-impl Entry for RecordEntry {
-    fn write(&self, out: &mut Vec<u8>) {
-        let (collection, key) = (self.key.collection(), self.key.key());
-        out.extend_from_slice(&self.revision.to_le_bytes());
-        out.extend_from_slice(&self.place.to_le_bytes());
-        // The lengths were bounded when the key was made.
-        out.extend_from_slice(&[self.removed.into(), collection.len() as u8]);
-        out.extend_from_slice(&(key.len() as u16).to_le_bytes());
-        out.extend_from_slice(collection.as_bytes());
-        out.extend_from_slice(key.as_bytes());
-    }
-
-    fn read(fields: &mut Fields<'_>) -> Option<Self> {
-        let (revision, place, removed) = (fields.u64()?, fields.u32()?, fields.u8()?);
-        let (collection_bytes, key_bytes) = (fields.u8()?, fields.u16()?);
-        let (collection, key) = (fields.text(collection_bytes.into())?, fields.text(key_bytes.into())?);
-        let key = RecordKey::new(collection, key).ok()?;
-        (removed <= 1).then_some(Self { key, place, revision, removed: removed == 1 })
     }
 }
 

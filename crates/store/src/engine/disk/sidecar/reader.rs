@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use zerocopy::FromBytes;
 
-use super::contents::{Effect, Identity, Mark, Mended, RecordEntry, Removal, Summary, TableId};
+use super::contents::{Effect, Identity, Mark, Mended, Removal, Summary, TABLES, TableId};
 use super::directory::Directory;
 use super::header::{HEADER_BYTES, Header};
 use super::layout::{ALIGNMENT, Section};
@@ -32,7 +32,7 @@ pub(crate) struct Sidecar {
     /// Whether a chunk was found to be damaged.
     is_damaged: AtomicBool,
     /// The fingerprints of each table, if they were loaded.
-    pub(super) filters: OnceLock<[Box<[u16]>; 3]>,
+    pub(super) filters: OnceLock<[Box<[u16]>; TABLES]>,
 }
 
 impl Sidecar {
@@ -112,11 +112,6 @@ impl Sidecar {
     /// What the segment's batches removed.
     pub(crate) fn removals(&self) -> Result<Vec<Removal>> {
         self.entries_in(Section::Removals)
-    }
-
-    /// What the segment's batches changed about records.
-    pub(crate) fn records(&self) -> Result<Vec<RecordEntry>> {
-        self.entries_in(Section::Records)
     }
 
     /// Rows that take an older one's place in order.

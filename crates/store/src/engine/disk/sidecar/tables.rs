@@ -2,7 +2,7 @@
 
 use zerocopy::FromBytes;
 
-use super::contents::TableId;
+use super::contents::{TABLES, TableId};
 use super::filter::FilterView;
 use super::layout::Section;
 use super::reader::Sidecar;
@@ -19,7 +19,7 @@ impl Sidecar {
     ///
     /// [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt) if one of them is damaged.
     pub(crate) fn load_filters(&self) -> Result<()> {
-        let mut loaded: [Box<[u16]>; 3] = Default::default();
+        let mut loaded: [Box<[u16]>; TABLES] = Default::default();
         for (table, fingerprints) in TableId::ALL.into_iter().zip(&mut loaded) {
             if self.directory.filters[table as usize].is_some() {
                 *fingerprints = self.fingerprints(table)?.into();

@@ -3,6 +3,8 @@
 use super::contents::TableId;
 use super::layout::Section;
 use super::reader::Sidecar;
+use super::records::name_hash;
+use crate::batch::RecordKey;
 use crate::columns::{BLOCK_ROWS, Column, ColumnId, Extent, Rows};
 use crate::error::Result;
 
@@ -48,10 +50,12 @@ impl Sidecar {
     fn verify_sense(&self, findings: &mut Findings<'_>, offset_of: &dyn Fn(u32) -> u64) -> Result<()> {
         let is_place = |place: u32| offset_of(place) < self.header.identity.log_bytes;
         let is_row = |row: u32| u64::from(row) < self.header.counts.rows();
+        let is_record = |number: u32| (number as usize) < self.records_len();
         for table in TableId::ALL {
             let is_value: &dyn Fn(u32) -> bool = match table {
                 TableId::Entities | TableId::Blobs => &is_place,
                 TableId::Ids => &is_row,
+                TableId::Records => &is_record,
             };
             self.verify_table(findings, table, is_value)?;
         }
@@ -146,9 +150,7 @@ impl Sidecar {
             "the list of effects is about the segment itself".to_owned()
         });
         self.removals()?;
-        findings.expect(self.records()?.iter().all(|record| is_place(record.place)), || {
-            "the list of records leads to where nothing is".to_owned()
-        });
+        self.verify_records(findings, is_place)?;
         findings.expect(self.mended()?.iter().all(|mended| is_row(mended.row)), || {
             "the list of mended rows has rows that are not there".to_owned()
         });
@@ -158,6 +160,23 @@ impl Sidecar {
         findings.expect(ascend && end <= self.header.identity.log_bytes, || {
             "the list of marks doesn't ascend in the segment".to_owned()
         });
+        Ok(())
+    }
+
+    fn verify_records(&self, findings: &mut Findings<'_>, is_place: &dyn Fn(u32) -> bool) -> Result<()> {
+        let (mut before, mut is_sorted, mut are_places, mut are_found) = (None, true, true, true);
+        for number in 0..self.records_len() {
+            let record = self.record_at(number)?;
+            let name = (record.collection, record.key);
+            is_sorted &= before.is_none_or(|before| before < name) && RecordKey::new(name.0, name.1).is_ok();
+            before = Some(name);
+            are_places &= is_place(record.entry.place);
+            let is_it = |found: u32| (found as usize == number).then_some(());
+            are_found &= self.find(TableId::Records, name_hash(name.0, name.1), is_it)?.is_some();
+        }
+        findings.expect(is_sorted, || "the list of records is not sorted".to_owned());
+        findings.expect(are_places, || "the list of records leads to where nothing is".to_owned());
+        findings.expect(are_found, || "the index of records does not lead to all of them".to_owned());
         Ok(())
     }
 }

@@ -7,9 +7,14 @@ use crate::columns::{ColumnId, Rows};
 use crate::engine::disk::sidecar::directory::Directory;
 use crate::engine::disk::sidecar::exercise::{exercise, seal};
 use crate::engine::disk::sidecar::header::{HEADER_BYTES, Header};
-use crate::engine::disk::sidecar::layout::Section;
+use crate::engine::disk::sidecar::layout::{SECTIONS, Section};
 use crate::engine::disk::sidecar::{Sidecar, TableId};
 use crate::error::ErrorKind;
+
+/// Where the counts begin in the header.
+const COUNTS_AT: usize = 136;
+/// Bytes of the shapes of filters at the beginning of the directory.
+const SHAPES_BYTES: usize = 16 * TableId::ALL.len();
 
 fn small() -> Sample {
     Sample::new(11, Sizes { rows: 3, blobs: 2, entries: 2, equal_keys: false })
@@ -30,13 +35,18 @@ fn answers(sidecar: &Sidecar, keys: &[u64]) -> Vec<Option<String>> {
     let mut all = vec![
         answer(sidecar.effects()),
         answer(sidecar.removals()),
-        answer(sidecar.records()),
         answer(sidecar.mended()),
         answer(sidecar.marks()),
         Some(format!("{:?} {:?}", sidecar.identity(), sidecar.summary())),
         Some(format!("{:?}", sidecar.names().identifiers())),
         Some(format!("{:?}", sidecar.bits().words().collect::<Vec<_>>())),
     ];
+    for number in 0..sidecar.records_len() {
+        all.push(answer(sidecar.record_at(number)));
+        let name = if number == 0 { ("c", "key 0 ü") } else { ("c", "another") };
+        all.push(answer(sidecar.find_record(name.0, name.1)));
+        all.push(answer(sidecar.records_after(name.0, name.1)));
+    }
     for table in TableId::ALL {
         all.push(answer(sidecar.range(table, 0, u64::MAX)));
         for key in keys {
@@ -121,7 +131,10 @@ fn what_makes_no_sense_is_found_by_a_check() {
     check(&|sample| sample.tables[0][1].1 = u32::MAX, "index of entities leads to where nothing is");
     check(&|sample| sample.tables[2][1].1 = 5, "index of ids leads to where nothing is");
     check(&|sample| sample.effects[0].segment = sample.identity.segment, "the segment itself");
-    check(&|sample| sample.records[0].place = u32::MAX, "list of records leads to where nothing is");
+    let place = |sample: &mut Sample| {
+        sample.records.values_mut().for_each(|entry| entry.place = u32::MAX);
+    };
+    check(&place, "list of records leads to where nothing is");
     check(&|sample| sample.mended[0].row = 5, "rows that are not there");
     check(&|sample| sample.marks.reverse(), "list of marks doesn't ascend");
 }
@@ -136,7 +149,16 @@ struct Forgery {
 
 impl Forgery {
     fn new() -> Self {
-        let sample = Sample::new(13, Sizes { rows: 700, blobs: 0, entries: 0, equal_keys: false });
+        Self::of(Sizes { rows: 700, blobs: 1, entries: 0, equal_keys: false })
+    }
+
+    /// One with three records, in the collections `c`, 41 times `c` and 81 times `c`.
+    fn with_records() -> Self {
+        Self::of(Sizes { rows: 0, blobs: 0, entries: 3, equal_keys: false })
+    }
+
+    fn of(sizes: Sizes) -> Self {
+        let sample = Sample::new(13, sizes);
         let bytes = sample.encode();
         let header = Header::decode(&bytes).expect("a header");
         let directory = sample.open().directory;
@@ -155,7 +177,7 @@ impl Forgery {
 
     /// The directory behind the list of chunks: first keys of tables, then extents.
     fn directory_behind_chunks(&mut self) -> &mut [u8] {
-        &mut self.bytes[self.directory_at + 48 + 16 * self.directory.chunks.len()..]
+        &mut self.bytes[self.directory_at + SHAPES_BYTES + 16 * self.directory.chunks.len()..]
     }
 
     /// Opens the sidecar with its checksums made right.
@@ -184,7 +206,7 @@ fn what_makes_no_sense_is_found_by_a_check_although_its_checksum_is_right() {
     check(&|forgery| forgery.column(ColumnId::Place).swap(0, 2), "the places of block 0 don't ascend");
     let names = |forgery: &mut Forgery| forgery.column(ColumnId::Realm).fill(9);
     check(&names, "column Realm of block 0 has other ends than the directory says");
-    let extents = 8 * 6 + 16 * ColumnId::Horizon as usize;
+    let extents = 8 * 7 + 16 * ColumnId::Horizon as usize;
     let horizon = move |forgery: &mut Forgery| {
         // All values are above the smallest one, so this adds 2 to each.
         let extents = &mut forgery.directory_behind_chunks()[extents..];
@@ -197,10 +219,27 @@ fn what_makes_no_sense_is_found_by_a_check_although_its_checksum_is_right() {
         let ends = forgery.column(ColumnId::NeighboursEnd);
         ends.copy_within(ends.len() - 4..ends.len() - 2, ends.len() - 2);
         let last = forgery.sample.blocks[0].columns[ColumnId::NeighboursEnd as usize][698];
-        let extent = 8 * 6 + 16 * ColumnId::NeighboursEnd as usize + 8;
+        let extent = 8 * 7 + 16 * ColumnId::NeighboursEnd as usize + 8;
         forgery.directory_behind_chunks()[extent..extent + 8].copy_from_slice(&last.to_le_bytes());
     };
     check(&ends, "block 0 has neighbours that belong to no row");
+}
+
+#[test]
+fn a_list_of_records_that_makes_no_sense_is_found_although_its_checksum_is_right() {
+    let check = |at: usize, value: u8, expected: &str| {
+        let mut forgery = Forgery::with_records();
+        forgery.chunk(Section::RecordList, 0)[at] = value;
+        let sidecar = forgery.open().unwrap_or_else(|reason| panic!("{expected}: {reason}"));
+        let found = sidecar.verify(offset_of).join("; ");
+        assert!(found.contains(expected), "{found}");
+    };
+    // Each of the three entries has 20 bytes; the names follow, the first of them `ckey 0 ü`.
+    check(60, b'd', "the list of records is not sorted");
+    check(65, b'9', "the index of records does not lead to all of them");
+    for (at, value) in [(12, 0xff), (16, 0xff), (17, 2), (18, 1), (32, 0)] {
+        check(at, value, "chunk 0 of the list of records: its content is impossible");
+    }
 }
 
 #[test]
@@ -237,7 +276,7 @@ fn lengths_that_contradict_each_other_are_refused_although_their_checksums_are_r
         let reason = forgery.open().err().expect(expected);
         assert!(reason.contains(expected), "{reason}");
     };
-    let item = |section: Section| HEADER_BYTES - 192 + 8 * section as usize;
+    let item = |section: Section| COUNTS_AT + 8 * section as usize;
     check(&|forgery| forgery.bytes[item(Section::Bits)] += 1, "the header's numbers of rows");
     check(&|forgery| forgery.bytes[item(Section::Columns) + 7] = 1, "the header's numbers of rows");
     check(&|forgery| forgery.bytes[item(Section::Neighbours)] ^= 1, "the number of neighbours");
@@ -249,13 +288,19 @@ fn lengths_that_contradict_each_other_are_refused_although_their_checksums_are_r
     };
     check(&|forgery| directory(forgery, 8, 1), "shape of a filter");
     // Behind the shapes stand the length and the checksum of each chunk; the first has 3072 bytes.
-    check(&|forgery| directory(forgery, 49, 0xff), "the directory's chunks don't fill the file");
-    check(&|forgery| directory(forgery, 54, 1), "length or checksum of a chunk");
-    check(&|forgery| directory(forgery, 60, 1), "length or checksum of a chunk");
-    check(&|forgery| directory(forgery, 48 + 32, 1), "the length of chunk 2 of the index of entities");
+    check(
+        &|forgery| directory(forgery, SHAPES_BYTES + 1, 0xff),
+        "the directory's chunks don't fill the file",
+    );
+    check(&|forgery| directory(forgery, SHAPES_BYTES + 6, 1), "length or checksum of a chunk");
+    check(&|forgery| directory(forgery, SHAPES_BYTES + 12, 1), "length or checksum of a chunk");
+    check(
+        &|forgery| directory(forgery, SHAPES_BYTES + 32, 1),
+        "the length of chunk 2 of the index of entities",
+    );
     let neighbours = |forgery: &mut Forgery| {
         let number = forgery.directory.number(Section::Neighbours, 0);
-        directory(forgery, 48 + 16 * number, 1);
+        directory(forgery, SHAPES_BYTES + 16 * number, 1);
     };
     check(&neighbours, "the length of the neighbours of block 0");
     let behind = |forgery: &mut Forgery| *forgery.bytes.last_mut().expect("it has bytes") = 1;
@@ -286,7 +331,7 @@ proptest! {
     #[test]
     fn a_header_of_arbitrary_counts_never_panics(
         counts in proptest::collection::vec(
-            prop_oneof![4 => 0_u64..4, 2 => 0_u64..3000, 1 => any::<u64>(), 1 => Just(u64::MAX)], 15),
+            prop_oneof![4 => 0_u64..4, 2 => 0_u64..3000, 1 => any::<u64>(), 1 => Just(u64::MAX)], SECTIONS),
         body in proptest::collection::vec(any::<u8>(), 0..4000),
     ) {
         let sample = small();
@@ -300,7 +345,7 @@ proptest! {
     #[test]
     fn a_changed_sidecar_never_panics(
         changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
-        counts in proptest::collection::vec((0_usize..15, 0_u64..600), 0..2),
+        counts in proptest::collection::vec((0..SECTIONS, 0_u64..600), 0..2),
         rows in 0_usize..300,
     ) {
         let sizes = Sizes { rows, blobs: rows / 2, entries: rows % 5, equal_keys: rows % 2 == 0 };
@@ -310,7 +355,7 @@ proptest! {
             bytes[at] = value;
         }
         for (section, count) in counts {
-            bytes[128 + 8 * section..][..8].copy_from_slice(&count.to_le_bytes());
+            bytes[COUNTS_AT + 8 * section..][..8].copy_from_slice(&count.to_le_bytes());
         }
         exercise(&bytes);
     }

@@ -1,12 +1,14 @@
 //! Contents of sidecars to test with.
 
+use std::collections::BTreeMap;
+
 use statlas_core::Identifier;
 
 use crate::batch::RecordKey;
 use crate::columns::{BLOCK_ROWS, Bit, Bits, ColumnId, Names, PackedBlock, PackedColumn};
 use crate::engine::disk::sidecar::{
     AlignedBytes, Contents, Effect, EffectKind, Identity, Mark, Mended, RecordEntry, Removal, RemovalKind,
-    Sidecar, SidecarMemory, Summary,
+    Sidecar, SidecarMemory, Summary, TableId, name_hash,
 };
 use crate::testing::Random;
 
@@ -38,7 +40,7 @@ pub(super) struct Sample {
     pub(super) bits: Bits,
     pub(super) effects: Vec<Effect>,
     pub(super) removals: Vec<Removal>,
-    pub(super) records: Vec<RecordEntry>,
+    pub(super) records: BTreeMap<RecordKey, RecordEntry>,
     pub(super) mended: Vec<Mended>,
     pub(super) marks: Vec<Mark>,
 }
@@ -65,6 +67,7 @@ impl Sample {
             state_revision: 5000,
             garbage_bytes: random.bits(),
             husk_bytes: random.bits(),
+            records_live: random.bits(),
         };
         let mut pairs = |count: usize| -> Vec<(u64, u32)> {
             (0..count).map(|n| (random.bits() & key_mask, n as u32)).collect()
@@ -94,11 +97,11 @@ impl Sample {
             revision: revision(n),
         };
         let removals = (0..entries).map(removal).collect();
-        let record = |n: usize| RecordEntry {
-            key: RecordKey::new(&"c".repeat(1 + n * 40 % 255), &format!("key {n} ü")).expect("it is short"),
-            place: 10 + random.below(entries) as u32,
-            revision: revision(n),
-            removed: random.chance(30),
+        let record = |n: usize| {
+            let key = RecordKey::new(&"c".repeat(1 + n * 40 % 255), &format!("key {n} ü"));
+            let place = 10 + random.below(entries) as u32;
+            let entry = RecordEntry { place, revision: revision(n), removed: random.chance(30) };
+            (key.expect("it is short"), entry)
         };
         let records = (0..entries).map(record).collect();
         let mended = |n: usize| Mended {
@@ -122,6 +125,17 @@ impl Sample {
             mended,
             marks,
         }
+    }
+
+    /// The entries of a table, sorted.
+    pub(super) fn table(&self, table: TableId) -> Vec<(u64, u32)> {
+        let hash = |key: &RecordKey| name_hash(key.collection(), key.key());
+        let mut entries = match self.tables.get(table as usize) {
+            Some(entries) => entries.clone(),
+            None => self.records.keys().map(hash).zip(0..).collect(),
+        };
+        entries.sort_unstable();
+        entries
     }
 
     pub(super) fn encode(&self) -> Vec<u8> {
