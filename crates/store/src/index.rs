@@ -71,12 +71,10 @@ impl Slot {
 }
 
 impl Table {
-    fn with_homes(homes: usize) -> Self {
-        Self {
-            homes: homes as u64,
-            used: AtomicUsize::new(0),
-            slots: SlotMemory::new(homes + OVERFLOW_SLOTS),
-        }
+    /// An empty table; `None` if there is no memory for it.
+    fn with_homes(homes: usize) -> Option<Self> {
+        let slots = SlotMemory::new(homes + OVERFLOW_SLOTS)?;
+        Some(Self { homes: homes as u64, used: AtomicUsize::new(0), slots })
     }
 
     /// Where a key belongs: its bits after the shard's, scaled to the number of homes.
@@ -127,17 +125,17 @@ impl Table {
         self.used.load(Ordering::Relaxed) as u64 * 5 >= self.homes * 4
     }
 
-    /// A table with the live entries of this one and room for a third more.
-    fn grown(&self, live: usize) -> Self {
+    /// A table with the live entries of this one and room for a third more; `None` if there is no memory for it.
+    fn grown(&self, live: usize) -> Option<Self> {
         let mut homes = live * 5 / 3 + 32;
         loop {
-            let table = Self::with_homes(homes);
+            let table = Self::with_homes(homes)?;
             let moved = self.slots.all().iter().all(|slot| {
                 let value = slot.value.load(Ordering::Relaxed);
                 value == EMPTY || value == REMOVED || table.insert(slot.key.load(Ordering::Relaxed), value)
             });
             if moved {
-                return table;
+                return Some(table);
             }
             // A run met the end of the table: very rare, and cured by more room.
             homes = homes * 5 / 4 + OVERFLOW_SLOTS;
@@ -181,10 +179,11 @@ impl Shard {
             return;
         }
         let mut grown = current.map_or_else(|| Table::with_homes(32), |(_, table)| table.grown(live));
-        while !grown.insert(key, value) {
-            grown = grown.grown(grown.slots.all().len());
+        while let Some(table) = grown.take_if(|table| !table.insert(key, value)) {
+            grown = table.grown(table.slots.all().len());
         }
-        self.put_in_use(grown);
+        #[expect(clippy::expect_used, reason = "running out of memory ends the process like any allocation")]
+        self.put_in_use(grown.expect("memory for an index"));
     }
 
     fn insert_new(&self, key: u64, value: u64) -> bool {
@@ -213,14 +212,16 @@ impl Shard {
             return false;
         }
         let grown = current.map_or_else(|| Table::with_homes(homes), |(_, table)| table.grown(live));
-        self.put_in_use(grown);
-        true
+        let has_memory = grown.is_some();
+        grown.into_iter().for_each(|grown| self.put_in_use(grown));
+        has_memory
     }
 
     /// Makes room for about `entries` entries, if there are none yet.
     fn reserve(&self, entries: usize) {
         if self.table().is_none() {
-            self.put_in_use(Table::with_homes(entries * 3 / 2 + 32));
+            // Without memory for that many, it grows as they come.
+            Table::with_homes(entries * 3 / 2 + 32).into_iter().for_each(|table| self.put_in_use(table));
         }
     }
 

@@ -16,16 +16,10 @@ pub(super) struct SlotMemory {
 }
 
 impl SlotMemory {
-    /// Room for `slots` slots.
-    ///
-    /// # Panics
-    ///
-    /// If the system has no memory for them, as every allocation does.
-    pub(super) fn new(slots: usize) -> Self {
+    /// Room for `slots` slots; `None` if the system has no memory for them.
+    pub(super) fn new(slots: usize) -> Option<Self> {
         let bytes = slots * size_of::<Slot>();
-        let map = MmapOptions::new().len(bytes).map_anon();
-        #[expect(clippy::expect_used, reason = "running out of memory ends the process like any allocation")]
-        let map = map.expect("memory for an index");
+        let map = MmapOptions::new().len(bytes).map_anon().ok()?;
         #[cfg(target_os = "linux")]
         {
             // A kernel that can't do these says no, and nothing but speed is lost.
@@ -36,7 +30,7 @@ impl SlotMemory {
             // faults, and all of them together cost less than each by itself.
             drop(map.advise(Advice::PopulateWrite));
         }
-        Self { map, slots }
+        Some(Self { map, slots })
     }
 
     #[inline]
