@@ -99,6 +99,17 @@ pub(crate) enum Operation {
     RemoveRecord { key: RecordKey, expected: Expected },
 }
 
+impl Operation {
+    /// What need not be kept once it is framed.
+    fn droppable(&mut self) -> Option<&mut Vec<u8>> {
+        match self {
+            Self::PutEntity(change) => Some(&mut change.canonical),
+            Self::PutBlob { form: BlobForm::Whole | BlobForm::Chunk, bytes, .. } => Some(bytes),
+            _ => None,
+        }
+    }
+}
+
 /// An entity on its way into a store: addressed, its canonical text written.
 #[derive(Debug, Clone)]
 pub(crate) struct EntityChange {
@@ -200,6 +211,23 @@ impl Batch {
 
     pub(crate) fn operations(&self) -> &[Operation] {
         &self.operations
+    }
+
+    /// Gives back the memory of texts and of the bytes of blobs, all but lists of chunks, which are looked at when a
+    /// batch is judged.
+    pub(crate) fn drop_contents(&mut self) {
+        for content in self.operations.iter_mut().filter_map(Operation::droppable) {
+            *content = Vec::new();
+        }
+    }
+
+    /// Puts back what was given back; `content` has it by the index of the operation.
+    pub(crate) fn restore_contents(&mut self, mut content: impl FnMut(usize) -> Vec<u8>) {
+        for (index, operation) in self.operations.iter_mut().enumerate() {
+            if let Some(dropped) = operation.droppable() {
+                *dropped = content(index);
+            }
+        }
     }
 
     pub(crate) fn neighbours(&self) -> &[u64] {

@@ -71,7 +71,7 @@ impl Prepared {
     fn into_batch(self) -> Batch {
         match self.0 {
             PreparedForm::Batch(batch) => batch,
-            PreparedForm::Encoded(encoded) => encoded.0.batch,
+            PreparedForm::Encoded(encoded) => encoded.0.into_batch(),
         }
     }
 }
@@ -80,7 +80,7 @@ impl fmt::Debug for Prepared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let operations = match &self.0 {
             PreparedForm::Batch(batch) => batch.len(),
-            PreparedForm::Encoded(encoded) => encoded.0.batch.len(),
+            PreparedForm::Encoded(encoded) => encoded.0.len(),
         };
         write!(f, "Prepared({operations} operations)")
     }

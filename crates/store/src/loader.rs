@@ -106,6 +106,8 @@ impl Drop for Loader {
 
 #[cfg(test)]
 mod tests {
+    use statlas_core::Entity;
+
     use crate::{Batch, Commit, Durability, ErrorKind, Expected, Location, Options, RecordKey, Store};
 
     fn record(name: &str, expected: Expected) -> Batch {
@@ -128,6 +130,31 @@ mod tests {
             let stored = loader.finish().expect("all are stored");
             assert_eq!(stored, Commit { revision: 20, others: 20, ..Commit::default() });
         }
+    }
+
+    #[test]
+    fn what_one_engine_has_made_ready_another_one_can_store() {
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let disk = Location::Disk(folder.path().join("store"));
+        let disk = Store::open(&disk, &Options::default()).expect("it can be made");
+        let memory = Store::open(&Location::Memory, &Options::default()).expect("it can be made");
+        let entity = Entity::from_json(
+            br#"{"profile": "stat7", "id": "bc-0001", "entity_type": "concept", "realm": "data",
+            "coordinates": {"realm": "data", "lineage": 1, "adjacency": [], "horizon": "genesis",
+            "resonance": 0.5, "velocity": 0.25, "density": 0.75},
+            "created_at": "2025-01-01T00:00:00.000Z", "state": {"value": 42}}"#,
+        )
+        .expect("it is an entity");
+        let mut batch = record("record", Expected::Any);
+        let blob = batch.put_blob(b"some bytes".to_vec());
+        let attached = entity.clone().with_attachments(None, Some(blob));
+        let address = batch.put_entity(attached.clone());
+        let prepared = disk.engine().prepare(batch).expect("it is legal");
+        memory.engine().commit_prepared(prepared, Durability::Buffered).expect("it is stored");
+        let found = memory.get(&address).expect("it can be read").expect("it is there");
+        assert_eq!(found.entity().expect("it is whole"), attached);
+        let found = memory.engine().blob(&blob).expect("it can be read").expect("it is there");
+        assert_eq!(found.bytes, b"some bytes");
     }
 
     #[test]

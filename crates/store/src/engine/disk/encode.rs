@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use super::buffers::{Buffer, Buffers};
 use super::format::{
     COMMIT_FRAME_BYTES, FLAG_BLOB, FLAG_CHUNK, FLAG_COMPRESSED, FLAG_MANIFEST, FLAG_TOKEN, Frame, Kind,
-    Label, Mark, TEXT_LENGTH_BYTES, write_frame,
+    Label, Mark, TEXT_LENGTH_BYTES, Text, write_frame,
 };
 use super::texts::{Compressor, Encoder, Texts};
 use crate::batch::{Batch, BlobForm, EntityChange, Operation, RecordKey};
@@ -16,7 +16,8 @@ use crate::overlay::Plan;
 
 /// A batch and its frames.
 pub(crate) struct EncodedBatch {
-    pub(crate) batch: Batch,
+    /// Without the contents that its frames have, unless it may have to be encoded again.
+    pub(super) batch: Batch,
     bytes: Buffer,
     /// Where the frame of each operation stands in `bytes`.
     frames: Vec<Range<usize>>,
@@ -37,7 +38,7 @@ pub(super) struct Sums {
 impl EncodedBatch {
     /// The frames of a batch; with an encoder, texts that get smaller by it are compressed.
     pub(super) fn new(
-        batch: Batch,
+        mut batch: Batch,
         encoder: Option<Arc<Encoder>>,
         texts: &Texts,
         buffers: &Arc<Buffers>,
@@ -53,7 +54,32 @@ impl EncodedBatch {
         }
         drop(compressing);
         let whole = sums(&bytes, frames.iter());
+        if encoder.is_none() {
+            // Freeing them is work for this thread, and not for the one that commits.
+            batch.drop_contents();
+        }
         Self { batch, bytes, frames, whole, encoder }
+    }
+
+    /// The batch as it was before.
+    pub(crate) fn into_batch(self) -> Batch {
+        let Self { mut batch, bytes, frames, encoder, .. } = self;
+        if encoder.is_none() {
+            batch.restore_contents(|index| {
+                let frame = Frame::decode_verified(&bytes[frames[index].clone()]);
+                let entity = frame.filter(|frame| frame.header.kind == Kind::Entity);
+                match entity.and_then(|frame| frame.entity_parts()).map(|parts| parts.text) {
+                    Some(Text::Plain(text)) => text.to_vec(),
+                    _ => frame.map_or_else(Vec::new, |frame| frame.payload().to_vec()),
+                }
+            });
+        }
+        batch
+    }
+
+    /// How many operations the batch has.
+    pub(crate) fn len(&self) -> usize {
+        self.batch.len()
     }
 
     /// Whether the frames can be read in a segment that is written with this encoder.
