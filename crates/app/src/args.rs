@@ -77,9 +77,6 @@ pub(crate) struct Global {
     pub(crate) color: Color,
 }
 
-/// A number of bytes in the arguments of a command.
-pub(crate) use crate::settings::Size as Bytes;
-
 /// A store's location and how the user wrote it.
 #[derive(Debug, Clone)]
 pub(crate) struct StoreArgument {

@@ -23,6 +23,7 @@ mod progress;
 mod session;
 mod settings;
 mod table;
+mod time_span;
 
 use std::process::ExitCode;
 

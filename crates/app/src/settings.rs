@@ -1,12 +1,13 @@
 //! How the store is opened, as far as that is not the command's own business: every setting is an option of all
 //! commands and an environment variable.
 
-use std::str::FromStr;
 use std::time::Duration;
 
 use clap::Args;
 use statlas_store::limits::MEMORY_BYTES_MIN;
 use statlas_store::{ByteSize, Options};
+
+use crate::time_span::TimeSpan;
 
 /// Sizes of files of the log that make sense: above this, frames could not be told where they are.
 const SEGMENT_BYTES: std::ops::RangeInclusive<u64> = 1 << 20..=128 << 20;
@@ -16,11 +17,11 @@ const SEGMENT_BYTES: std::ops::RangeInclusive<u64> = 1 << 20..=128 << 20;
 pub(crate) struct Settings {
     /// Most memory that the store takes for itself, such as `256MiB`, at least 16MiB; a command takes about a
     /// tenth of that and 30 MB beside it. Without it, half of what the machine has or its cgroup allows
-    #[arg(long, global = true, env = "STATLAS_MEMORY_BYTES_MAX", value_name = "BYTES")]
-    memory: Option<Memory>,
+    #[arg(long, global = true, env = "STATLAS_MEMORY_BYTES_MAX", value_name = "BYTES", value_parser = memory_bytes)]
+    memory: Option<u64>,
     /// How long to wait if another process has the store, such as `30s` or `5m`; 0 for not at all
     #[arg(long, global = true, env = "STATLAS_WAIT", value_name = "DURATION", default_value = "5s")]
-    wait: Wait,
+    wait: TimeSpan,
     /// Compress what `quickstart`, `import`, `load` and `put` store of entities: less space on disk, slower;
     /// what is stored can be read either way
     #[arg(long, global = true, env = "STATLAS_COMPRESS")]
@@ -34,7 +35,7 @@ pub(crate) struct Settings {
         value_name = "BYTES",
         hide_short_help = true
     )]
-    cache: Option<Size>,
+    cache: Option<ByteSize>,
     /// Most memory for large buffers that are kept to be used again, of what --memory allows
     #[arg(
         long,
@@ -44,7 +45,7 @@ pub(crate) struct Settings {
         default_value = "0",
         hide_short_help = true
     )]
-    buffer_pool: Size,
+    buffer_pool: ByteSize,
     /// Read indexes, filters and columns when the store is opened, instead of when they are first needed
     #[arg(long, global = true, env = "STATLAS_PRELOAD", hide_short_help = true)]
     preload: bool,
@@ -65,9 +66,10 @@ pub(crate) struct Settings {
         env = "STATLAS_SEGMENT_BYTES",
         value_name = "BYTES",
         default_value = "64MiB",
+        value_parser = segment_bytes,
         hide_short_help = true
     )]
-    segment_size: Segment,
+    segment_size: u64,
     /// Bytes a second that are verified in the background while the store is open, a pass a day; 0 for none
     #[arg(
         long,
@@ -77,20 +79,20 @@ pub(crate) struct Settings {
         default_value = "0",
         hide_short_help = true
     )]
-    background_scrub: Size,
+    background_scrub: ByteSize,
 }
 
 impl Settings {
     /// The settings as the store takes them.
     pub(crate) fn options(&self) -> Options {
         Options {
-            memory_bytes_max: self.memory.map(|size| size.0),
+            memory_bytes_max: self.memory,
             cache_bytes_max: self.cache.map(|size| size.0),
             compression: self.compress,
             buffer_pool_bytes_max: self.buffer_pool.0,
             preload: self.preload,
             history_revisions: self.history_revisions,
-            segment_bytes: self.segment_size.0,
+            segment_bytes: self.segment_size,
             scrub_bytes_per_second: self.background_scrub.0,
             ..Options::default()
         }
@@ -102,102 +104,41 @@ impl Settings {
     }
 }
 
-/// A number of bytes.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Size(pub(crate) u64);
-
-impl FromStr for Size {
-    type Err = statlas_store::Error;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        text.parse().map(|ByteSize(bytes)| Self(bytes))
-    }
+fn byte_size(text: &str) -> Result<u64, String> {
+    text.parse().map(|ByteSize(bytes)| bytes).map_err(|error: statlas_store::Error| error.to_string())
 }
 
 /// A budget of memory.
-#[derive(Debug, Clone, Copy)]
-struct Memory(u64);
-
-impl FromStr for Memory {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let ByteSize(bytes) = text.parse().map_err(|error: statlas_store::Error| error.to_string())?;
-        if bytes < MEMORY_BYTES_MIN {
-            return Err(format!("a store can't work with less than {}MiB", MEMORY_BYTES_MIN >> 20));
-        }
-        Ok(Self(bytes))
+fn memory_bytes(text: &str) -> Result<u64, String> {
+    let bytes = byte_size(text)?;
+    if bytes < MEMORY_BYTES_MIN {
+        return Err(format!("a store can't work with less than {}MiB", MEMORY_BYTES_MIN >> 20));
     }
+    Ok(bytes)
 }
 
 /// The size of a file of the log.
-#[derive(Debug, Clone, Copy)]
-struct Segment(u64);
-
-impl FromStr for Segment {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let ByteSize(bytes) = text.parse().map_err(|error: statlas_store::Error| error.to_string())?;
-        if !SEGMENT_BYTES.contains(&bytes) {
-            let (least, most) = (SEGMENT_BYTES.start() >> 20, SEGMENT_BYTES.end() >> 20);
-            return Err(format!("allowed: from {least}MiB to {most}MiB"));
-        }
-        Ok(Self(bytes))
+fn segment_bytes(text: &str) -> Result<u64, String> {
+    let bytes = byte_size(text)?;
+    if !SEGMENT_BYTES.contains(&bytes) {
+        let (least, most) = (SEGMENT_BYTES.start() >> 20, SEGMENT_BYTES.end() >> 20);
+        return Err(format!("allowed: from {least}MiB to {most}MiB"));
     }
-}
-
-/// A time that may be none.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Wait(Duration);
-
-impl FromStr for Wait {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-        let (number, unit) = text.split_at(digits);
-        let milliseconds = match unit {
-            "" if number.bytes().all(|digit| digit == b'0') => 0,
-            "ms" => 1,
-            "s" => 1000,
-            "m" => 60_000,
-            "h" => 3_600_000,
-            _ => {
-                return Err(
-                    "allowed: 0, or a whole number with the unit ms, s, m or h, such as 30s".to_owned()
-                );
-            }
-        };
-        let number: u64 =
-            number.parse().map_err(|_| "expected a whole number first, such as 30s".to_owned())?;
-        let time = number.checked_mul(milliseconds).ok_or("the number is too large")?;
-        Ok(Self(Duration::from_millis(time)))
-    }
+    Ok(bytes)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Memory, Segment, Wait};
-
-    #[test]
-    fn a_wait_is_nothing_or_has_a_unit() {
-        let wait = |text: &str| text.parse::<Wait>().ok().map(|wait| wait.0.as_millis());
-        assert_eq!(
-            ["0", "0s", "250ms", "5s", "2m", "1h"].map(wait),
-            [0, 0, 250, 5000, 120_000, 3_600_000].map(Some)
-        );
-        assert_eq!(["", "5", "-1s", "s", "1d", "1.5s", "99999999999999999999s"].map(wait), [None; 7]);
-    }
+    use super::{memory_bytes, segment_bytes};
 
     #[test]
     fn sizes_that_make_no_sense_are_refused_with_what_is_allowed() {
         for text in ["0", "1", "1KiB", "16777215"] {
-            assert_eq!(text.parse::<Memory>().expect_err(text), "a store can't work with less than 16MiB");
+            assert_eq!(memory_bytes(text).expect_err(text), "a store can't work with less than 16MiB");
         }
-        assert!("16MiB".parse::<Memory>().is_ok());
-        assert!("1.5GiB".parse::<Memory>().expect_err("a fraction").contains("not a whole number"));
-        assert!("64MiB".parse::<Segment>().is_ok());
-        assert_eq!("1GiB".parse::<Segment>().expect_err("too large"), "allowed: from 1MiB to 128MiB");
+        assert!(memory_bytes("16MiB").is_ok());
+        assert!(memory_bytes("1.5GiB").expect_err("a fraction").contains("not a whole number"));
+        assert!(segment_bytes("64MiB").is_ok());
+        assert_eq!(segment_bytes("1GiB").expect_err("too large"), "allowed: from 1MiB to 128MiB");
     }
 }

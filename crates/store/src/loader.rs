@@ -63,10 +63,8 @@ impl Loader {
         let prepared = self.engine.prepare(batch)?;
         match &self.thread {
             Some((sender, _)) if sender.send(prepared).is_ok() => Ok(()),
-            _ => match self.end() {
-                Err(error) => Err(error),
-                Ok(_) => Err(Error::new(ErrorKind::Closed, "the loader has ended")),
-            },
+            // The thread takes no more: it has stopped at an error.
+            _ => self.end().and_then(|_| Err(ended())),
         }
     }
 
@@ -80,12 +78,14 @@ impl Loader {
     }
 
     fn end(&mut self) -> Result<Commit> {
-        let Some((sender, thread)) = self.thread.take() else {
-            return Err(Error::new(ErrorKind::Closed, "the loader has ended with an error"));
-        };
+        let Some((sender, thread)) = self.thread.take() else { return Err(ended()) };
         drop(sender);
         thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     }
+}
+
+fn ended() -> Error {
+    Error::new(ErrorKind::Closed, "the loader has ended with an error")
 }
 
 impl fmt::Debug for Loader {

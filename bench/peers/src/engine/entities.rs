@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use statlas_core::Address;
 use statlas_store::{Batch, Durability, Query, Store};
 
-use super::statlas::{check_store, durability, open_store};
+use super::statlas::{check_store, durability, load, open_store};
 use super::{Engine, Reader, Settings, View};
 use crate::data::{Key, Row};
 
@@ -42,12 +42,7 @@ impl Engine for Entities {
     }
 
     fn load(&self, rows: &mut [Row], batch: usize) -> Result<()> {
-        let mut loader = self.store.loader(self.durability)?;
-        for rows in rows.chunks_mut(batch) {
-            loader.commit(batch_of(rows)?)?;
-        }
-        loader.finish()?;
-        Ok(())
+        load(&self.store, self.durability, rows.chunks_mut(batch).map(batch_of))
     }
 
     fn read(&self, _: View, work: &mut dyn FnMut(&mut dyn Reader) -> Result<()>) -> Result<()> {

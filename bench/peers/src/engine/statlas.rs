@@ -47,6 +47,20 @@ impl Statlas {
     }
 }
 
+/// Stores batches, the next one made while one is on its way to the device.
+pub(super) fn load(
+    store: &Store,
+    durability: Durability,
+    batches: impl Iterator<Item = Result<Batch>>,
+) -> Result<()> {
+    let mut loader = store.loader(durability)?;
+    for batch in batches {
+        loader.commit(batch?)?;
+    }
+    loader.finish()?;
+    Ok(())
+}
+
 fn batch_of(rows: &mut [Row]) -> Batch {
     let mut batch = Batch::new();
     for row in rows {
@@ -62,12 +76,7 @@ impl Engine for Statlas {
     }
 
     fn load(&self, rows: &mut [Row], batch: usize) -> Result<()> {
-        let mut loader = self.store.loader(self.durability)?;
-        for rows in rows.chunks_mut(batch) {
-            loader.commit(batch_of(rows))?;
-        }
-        loader.finish()?;
-        Ok(())
+        load(&self.store, self.durability, rows.chunks_mut(batch).map(|rows| Ok(batch_of(rows))))
     }
 
     fn read(&self, _: View, work: &mut dyn FnMut(&mut dyn Reader) -> Result<()>) -> Result<()> {

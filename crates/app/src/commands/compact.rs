@@ -5,9 +5,8 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use clap::Args;
 use serde_json::json;
-use statlas_store::{CompactOptions, CompactReport, Store};
+use statlas_store::{ByteSize, CompactOptions, CompactReport, Store};
 
-use crate::args::Bytes;
 use crate::interrupt::{self, Closing, Interrupt};
 use crate::output::{bytes, duration, plural};
 use crate::progress::Unit;
@@ -36,7 +35,7 @@ pub(crate) struct Arguments {
     garbage: f64,
     /// Most bytes that are read a second; 0 for as fast as it goes
     #[arg(long, value_name = "BYTES", default_value = "0")]
-    rate: Bytes,
+    rate: ByteSize,
 }
 
 /// A number from 0 to 1.

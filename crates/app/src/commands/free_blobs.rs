@@ -5,10 +5,9 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use clap::Args;
 use serde_json::json;
-use statlas_store::{CompactOptions, CompactReport, FreeOptions, FreeReport};
+use statlas_store::{ByteSize, CompactOptions, CompactReport, FreeOptions, FreeReport};
 
 use super::compact;
-use crate::args::Bytes;
 use crate::failure::Failure;
 use crate::output::{bytes, duration, plural};
 use crate::progress::Unit;
@@ -52,7 +51,7 @@ pub(crate) struct Arguments {
     compact: bool,
     /// Most bytes that are read a second; 0 for as fast as it goes
     #[arg(long, value_name = "BYTES", default_value = "0")]
-    rate: Bytes,
+    rate: ByteSize,
 }
 
 pub(crate) fn run(arguments: &Arguments, session: &Session) -> Result<()> {

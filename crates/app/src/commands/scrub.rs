@@ -1,20 +1,18 @@
 //! `scrub`: reads what is stored and verifies its checksums, slowly and in pieces.
 
-use std::num::NonZeroU64;
-use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use clap::Args;
 use serde_json::json;
-use statlas_store::{ScrubOptions, ScrubReport};
+use statlas_store::{ByteSize, ScrubOptions, ScrubReport};
 
-use crate::args::Bytes;
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
 use crate::output::{bytes, duration, plural, printable};
 use crate::progress::Unit;
 use crate::session::Session;
+use crate::time_span::TimeSpan;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -34,41 +32,21 @@ Examples:
 pub(crate) struct Arguments {
     /// Most bytes that are read a second; 0 for as fast as it goes
     #[arg(long, value_name = "BYTES", default_value = "32MiB")]
-    rate: Bytes,
+    rate: ByteSize,
     /// Stop after this time, such as `90s`, `10m`, `2h` or `1d`
     #[arg(long = "for", value_name = "DURATION")]
-    time: Option<Time>,
+    time: Option<TimeSpan>,
     /// Stop after about so many bytes
     #[arg(long, value_name = "BYTES", conflicts_with = "time")]
-    bytes: Option<Bytes>,
-}
-
-/// A length of time: digits and a unit.
-#[derive(Debug, Clone, Copy)]
-struct Time(Duration);
-
-impl FromStr for Time {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let digits = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
-        let factor: u64 = match &text[digits.len()..] {
-            "s" => 1,
-            "m" => 60,
-            "h" => 60 * 60,
-            "d" => 24 * 60 * 60,
-            _ => return Err("allowed units: s, m, h, d".to_owned()),
-        };
-        let number: NonZeroU64 =
-            digits.parse().map_err(|_| "expected a whole number above 0 first".to_owned())?;
-        let seconds = number.get().checked_mul(factor).ok_or("the number is too large")?;
-        Ok(Self(Duration::from_secs(seconds)))
-    }
+    bytes: Option<ByteSize>,
 }
 
 pub(crate) fn run(arguments: &Arguments, session: &Session) -> Result<()> {
     if arguments.bytes.is_some_and(|bytes| bytes.0 == 0) {
         return Err(Failure::usage("--bytes: expected a size above 0; leave it out to read all").into());
+    }
+    if arguments.time.is_some_and(|time| time.0.is_zero()) {
+        return Err(Failure::usage("--for: expected a time above 0; leave it out to read all").into());
     }
     let interrupt = Interrupt::install()?;
     let store = session.open_unannounced()?;
@@ -113,16 +91,4 @@ fn print(done: &ScrubReport, time: Duration, session: &Session) -> Result<()> {
         false => format!("{} % of the pass is done", stats.position_percent),
     };
     session.output().print(format!("{listed}read {} in {}; {state}", bytes(done.bytes), duration(time)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_have_a_unit() {
-        let seconds = |text: &str| text.parse::<Time>().ok().map(|time| time.0.as_secs());
-        assert_eq!(["90s", "10m", "2h", "1d"].map(seconds), [90, 600, 7200, 86_400].map(Some));
-        assert_eq!(["", "10", "0s", "-1s", "1w", "s"].map(seconds), [None; 6]);
-    }
 }

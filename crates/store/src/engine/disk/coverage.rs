@@ -61,10 +61,9 @@ impl DiskEngine {
 
     /// Whether there is memory for what indexes and columns will hold of a batch, which is taken for it then. Only
     /// the holder of the commit lock may do this.
-    pub(super) fn has_room(&self, batch: &Batch) -> bool {
-        let growth = Growth::of(batch);
-        self.has_room_now(&growth)
-            || ((self.buffers.let_go() | self.cache.let_go()) && self.has_room_now(&growth))
+    pub(super) fn has_room(&self, growth: &Growth) -> bool {
+        self.has_room_now(growth)
+            || ((self.buffers.let_go() | self.cache.let_go()) && self.has_room_now(growth))
     }
 
     fn has_room_now(&self, growth: &Growth) -> bool {

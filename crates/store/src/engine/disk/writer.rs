@@ -157,19 +157,20 @@ impl DiskEngine {
         if writer.end + encoded.bytes_max() as u64 > self.segment_bytes || self.is_active_large() {
             self.end_segment(writer, group, encoded)?;
         }
-        if self.has_room(&encoded.batch) {
+        let growth = Growth::of(&encoded.batch);
+        if self.has_room(&growth) {
             return Ok(());
         }
         self.cover_less()?;
-        if self.has_room(&encoded.batch) {
+        if self.has_room(&growth) {
             return Ok(());
         }
         self.end_segment(writer, group, encoded)?;
         self.cover_less()?;
-        if self.has_room(&encoded.batch) {
+        if self.has_room(&growth) {
             return Ok(());
         }
-        Err(self.no_memory("what is kept in memory of a batch", Growth::of(&encoded.batch).bytes()))
+        Err(self.no_memory("what is kept in memory of a batch", growth.bytes()))
     }
 
     /// Begins a new segment, unless nothing stands in this one.
