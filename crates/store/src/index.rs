@@ -62,6 +62,15 @@ struct Slot {
     value: AtomicU64,
 }
 
+/// Adds to a counter that only the one thread changes which writes to the index: an atomic addition would keep the
+/// processor from working on the next entry meanwhile.
+#[inline]
+fn add(counter: &AtomicUsize, more: usize) -> usize {
+    let sum = counter.load(Ordering::Relaxed) + more;
+    counter.store(sum, Ordering::Relaxed);
+    sum
+}
+
 impl Slot {
     /// Whether an entry with a value, which was read from this slot, is one of a key.
     #[inline]
@@ -100,7 +109,7 @@ impl Table {
         let Some(slot) = slots.find(|slot| slot.value.load(Ordering::Relaxed) == EMPTY) else { return false };
         slot.key.store(key, Ordering::Relaxed);
         slot.value.store(value, Ordering::Release);
-        self.used.fetch_add(1, Ordering::Relaxed);
+        add(&self.used, 1);
         true
     }
 
@@ -111,7 +120,7 @@ impl Table {
             if there == EMPTY {
                 slot.key.store(key, Ordering::Relaxed);
                 slot.value.store(value, Ordering::Release);
-                self.used.fetch_add(1, Ordering::Relaxed);
+                add(&self.used, 1);
                 return Some(true);
             }
             if slot.holds(key, there) {
@@ -170,7 +179,7 @@ impl Shard {
     }
 
     fn insert(&self, key: u64, value: u64) {
-        let live = self.live.fetch_add(1, Ordering::Relaxed) + 1;
+        let live = add(&self.live, 1);
         let current = self.table();
         if let Some((_, table)) = current
             && !table.is_full()
@@ -189,7 +198,7 @@ impl Shard {
     fn insert_new(&self, key: u64, value: u64) -> bool {
         let table = self.table().map(|(_, table)| table);
         if let Some(added) = table.filter(|table| !table.is_full()).and_then(|t| t.insert_new(key, value)) {
-            self.live.fetch_add(usize::from(added), Ordering::Relaxed);
+            add(&self.live, usize::from(added));
             return added;
         }
         // The table has to grow.
@@ -262,17 +271,15 @@ impl Index {
         self.shards.iter().for_each(|shard| shard.reserve(entries));
     }
 
-    /// Brings the homes of many keys into the cache, several at a time, before each is looked at in turn.
-    pub(crate) fn touch(&self, keys: impl Iterator<Item = u64>) {
-        let value = |key: u64| {
-            let (_, table) = self.shard(key).table()?;
-            let home = table.home(key);
-            let value = |slot: &Slot| slot.value.load(Ordering::Relaxed);
-            // A run has some five slots; a line of the cache holds four, and where the run begins in it is chance.
-            let slots = table.slots.all()[home..].iter().step_by(4).take(TOUCHED_LINES).map(value);
-            Some(slots.fold(0, |all, value| all ^ value))
-        };
-        std::hint::black_box(keys.filter_map(value).fold(0, |all, value| all ^ value));
+    /// Reads the slots in which a key may stand, and returns something of all of them, so that a caller who does the
+    /// same for many keys has waited for all of them together.
+    #[inline]
+    pub(crate) fn touch(&self, key: u64) -> u64 {
+        let Some((_, table)) = self.shard(key).table() else { return 0 };
+        let value = |slot: &Slot| slot.value.load(Ordering::Relaxed);
+        // A run has some five slots; a line of the cache holds four, and where the run begins in it is chance.
+        let slots = table.slots.all()[table.home(key)..].iter().step_by(4).take(TOUCHED_LINES).map(value);
+        slots.fold(0, |all, value| all ^ value)
     }
 
     /// Adds an entry. `value` is neither 0 nor the largest number.
@@ -303,7 +310,8 @@ impl Index {
     pub(crate) fn remove(&self, key: u64, old: u64) -> bool {
         let removed = self.replace(key, old, REMOVED);
         if removed {
-            self.shard(key).live.fetch_sub(1, Ordering::Relaxed);
+            let live = &self.shard(key).live;
+            live.store(live.load(Ordering::Relaxed) - 1, Ordering::Relaxed);
         }
         removed
     }

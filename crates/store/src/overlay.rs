@@ -14,8 +14,14 @@ use crate::batch::{Batch, BlobForm, EntityChange, Expected, Operation, RecordKey
 use crate::engine::{Commit, StoredEntity};
 use crate::error::{Error, ErrorKind, Result};
 
+/// Operations that are looked at together before each is judged: what an index knows of their keys fits into the second
+/// level of the cache.
+pub(crate) const LOOKED_AHEAD: usize = 2048;
+
 /// What an engine holds, as far as rules look at it.
 pub(crate) trait Holdings {
+    /// Told which operations are judged next, so that what is known of their keys can be brought near.
+    fn look_ahead(&self, _operations: &[Operation]) {}
     fn entity(&self, address: &Address) -> Result<Option<StoredEntity>>;
     fn has_entity(&self, address: &Address) -> Result<bool>;
     /// Whether an entity was stored once and its bytes are damaged.
@@ -149,9 +155,13 @@ pub(crate) fn judge(
     let above = Overlay::for_batch(batch);
     let mut judge = Judge { holdings, below, above, plan: Plan::default(), revision };
     judge.plan.changes.reserve(batch.len());
-    for (index, operation) in batch.operations().iter().enumerate() {
-        let changes = judge.operation(operation).map_err(|error| error.for_operation(index))?;
-        judge.plan.changes.push(changes);
+    for chunk in batch.operations().chunks(LOOKED_AHEAD) {
+        holdings.look_ahead(chunk);
+        for operation in chunk {
+            let index = judge.plan.changes.len();
+            let changes = judge.operation(operation).map_err(|error| error.for_operation(index))?;
+            judge.plan.changes.push(changes);
+        }
     }
     Ok((judge.plan, judge.above))
 }

@@ -383,7 +383,7 @@ impl Engine for DiskEngine {
         let (mut places, mut buffer) = (Vec::with_capacity(READ_TOGETHER), Vec::new());
         let mut found = Vec::with_capacity(addresses.len());
         for group in addresses.chunks(READ_TOGETHER) {
-            index.touch(group.iter().map(|address| key_of(&address.0)));
+            view.indexes.touch(group.iter().map(|address| (TableId::Entities, key_of(&address.0))));
             let place = |address: &Address| {
                 index.find(key_of(&address.0), |place| (place < published).then_some(Location(place)))
             };

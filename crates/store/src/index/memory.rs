@@ -4,14 +4,15 @@ use memmap2::{Advice, MmapMut, MmapOptions};
 
 use super::Slot;
 
-/// From this size on huge pages are asked for: lookups are random, and address translation is part of
-/// their cost.
-const HUGE_BYTES_MIN: usize = 1 << 20;
+/// A huge page. They are asked for where they fit: lookups are random, and address translation is part of their cost.
+const HUGE_PAGE_BYTES: usize = 2 << 20;
 
 /// Slots in pages of their own, all empty at first.
 pub(super) struct SlotMemory {
     /// Used through raw pointers only; the mapping is what owns the memory.
     map: MmapMut,
+    /// Where the slots begin in the mapping.
+    start: usize,
     slots: usize,
 }
 
@@ -19,26 +20,29 @@ impl SlotMemory {
     /// Room for `slots` slots; `None` if the system has no memory for them.
     pub(super) fn new(slots: usize) -> Option<Self> {
         let bytes = slots * size_of::<Slot>();
-        let map = MmapOptions::new().len(bytes).map_anon().ok()?;
+        // Only what lies in a whole huge page can be one.
+        let slack = if bytes >= HUGE_PAGE_BYTES { HUGE_PAGE_BYTES } else { 0 };
+        let map = MmapOptions::new().len(bytes + slack).map_anon().ok()?;
+        let start = if slack == 0 { 0 } else { map.as_ptr().align_offset(HUGE_PAGE_BYTES) };
         #[cfg(target_os = "linux")]
         {
             // A kernel that can't do these says no, and nothing but speed is lost.
-            if bytes >= HUGE_BYTES_MIN {
-                drop(map.advise(Advice::HugePage));
+            if slack > 0 {
+                drop(map.advise_range(Advice::HugePage, start, bytes));
             }
             // Keys are uniform, so all pages are used soon. A page that is read before it is written costs two
             // faults, and all of them together cost less than each by itself.
-            drop(map.advise(Advice::PopulateWrite));
+            drop(map.advise_range(Advice::PopulateWrite, start, bytes));
         }
-        Some(Self { map, slots })
+        Some(Self { map, start, slots })
     }
 
     #[inline]
     pub(super) fn all(&self) -> &[Slot] {
-        // SAFETY: the mapping is page-aligned, has room for that many slots and lives as long as `self`.
-        // Zeroed memory is a valid slot, and slots are made of atomics, so changing them through a shared
+        // SAFETY: the mapping has room for that many slots behind `start`, which is aligned to a page, and lives as long
+        // as `self`. Zeroed memory is a valid slot, and slots are made of atomics, so changing them through a shared
         // reference is sound. Nobody makes any other reference into the mapping.
-        unsafe { std::slice::from_raw_parts(self.map.as_ptr().cast::<Slot>(), self.slots) }
+        unsafe { std::slice::from_raw_parts(self.map.as_ptr().add(self.start).cast::<Slot>(), self.slots) }
     }
 
     /// Gives the memory back to the system. The slots stay readable, and are empty where the system does

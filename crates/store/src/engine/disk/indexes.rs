@@ -40,6 +40,12 @@ impl Indexes {
         }
     }
 
+    /// Brings what there is to be known of many keys into the cache, several at a time, before each is looked at in
+    /// turn.
+    pub(super) fn touch(&self, keys: impl Iterator<Item = (TableId, u64)>) {
+        std::hint::black_box(keys.fold(0, |all, (table, key)| all ^ self.of(table).touch(key)));
+    }
+
     /// Makes a change. An old value that is not there stands in a segment that is not covered.
     pub(super) fn change(&self, change: &IndexChange) {
         let IndexChange { table, key, old, new } = *change;

@@ -10,7 +10,7 @@ use super::lookup::{addresses_of, entity_at, head_of_id, place_of, versions_of};
 use super::records::{RecordPlace, newest_record, record_hash};
 use super::sidecar::TableId;
 use super::suspects::Suspects;
-use crate::batch::{BlobForm, RecordKey};
+use crate::batch::{BlobForm, Operation, RecordKey};
 use crate::engine::StoredEntity;
 use crate::error::{ErrorKind, Result};
 use crate::index::key_of;
@@ -51,6 +51,24 @@ impl Judging<'_> {
 }
 
 impl Holdings for Judging<'_> {
+    fn look_ahead(&self, operations: &[Operation]) {
+        self.reader.view.indexes.touch(operations.iter().flat_map(|operation| {
+            let (key, id) = match operation {
+                Operation::PutEntity(change) => {
+                    let id = (TableId::Ids, change.draft.id_hash());
+                    (Some((TableId::Entities, key_of(&change.address.0))), Some(id))
+                }
+                Operation::PutBlob { id, .. } | Operation::RemoveBlob(id) => {
+                    (Some((TableId::Blobs, key_of(&id.0))), None)
+                }
+                Operation::RemoveEntity(_) | Operation::PutRecord { .. } | Operation::RemoveRecord { .. } => {
+                    (None, None)
+                }
+            };
+            key.into_iter().chain(id)
+        }));
+    }
+
     fn entity(&self, address: &Address) -> Result<Option<StoredEntity>> {
         let place = place_of(&self.reader, TableId::Entities, &address.0, u64::MAX)?;
         place.map(|place| entity_at(&self.reader, place)).transpose()

@@ -23,7 +23,7 @@ use super::seal::{keep_sidecar, keep_sidecar_for_now, open_sidecar};
 use super::sidecar::{Identity, Sidecar, TableId};
 use super::storage::Storage;
 use super::suspects::Suspects;
-use super::tables::{AppliedBatch, Damaged, Tables};
+use super::tables::{AppliedBatch, Damaged, Entered, Tables};
 use super::takeover::Takeover;
 use super::texts::Texts;
 use super::view::{Sealed, Segment, View};
@@ -372,9 +372,10 @@ impl<'a> Recovery<'a> {
     fn apply_frames(&self, revision: u64, changes: &[Placed], neighbours: &[u64]) -> Result<()> {
         let view = self.log.view.load();
         let suspects = &Suspects::of_changes(&self.log.reader(&view), changes)?;
+        let entered = &Entered::default();
         self.tables.apply(
             &self.log,
-            &AppliedBatch { revision, changes, neighbours, suspects, is_touched: false },
+            &AppliedBatch { revision, changes, neighbours, suspects, entered },
             || (),
         )
     }

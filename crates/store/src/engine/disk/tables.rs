@@ -1,13 +1,14 @@
 //! What is where: everything that leads from names to places in the log, and how a batch changes it.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use parking_lot::RwLock;
 use statlas_core::{Address, BlobId};
 
 use super::active::{Active, REPLACED_UNIT_BYTES};
 use super::format::{Location, SegmentId};
-use super::indexes::IndexChange;
+use super::indexes::{IndexChange, Indexes};
 use super::log::{Log, Reader, corrupt};
 use super::lookup::{Version, entity_at, head_of, place_of, versions_of};
 use super::records::{RecordPlace, newest_record, record_hash};
@@ -19,9 +20,8 @@ use crate::batch::RecordKey;
 use crate::columns::{Bit, ColumnId, Draft, Rows};
 use crate::error::Result;
 use crate::index::key_of;
+use crate::overlay::LOOKED_AHEAD;
 
-/// Changes whose index entries are brought into the cache together; they fit its second level.
-pub(super) const TOUCHED: usize = 2048;
 
 /// What must be seen to change at once. Only the thread that holds the commit lock changes it.
 pub(super) struct Tables {
@@ -54,8 +54,55 @@ pub(super) struct AppliedBatch<'a> {
     pub(super) changes: &'a [Placed],
     pub(super) neighbours: &'a [u64],
     pub(super) suspects: &'a Suspects,
-    /// Whether what the indexes know of its keys was looked at a moment ago.
-    pub(super) is_touched: bool,
+    pub(super) entered: &'a Entered,
+}
+
+/// Which changes of a batch stand in the indexes before it is visible.
+#[derive(Default)]
+pub(super) struct Entered {
+    indexes: Option<Arc<Indexes>>,
+    /// In the order of the changes.
+    changes: Vec<bool>,
+}
+
+impl Entered {
+    /// Enters the entities and blobs of a batch that nothing can be stored under yet, right after it was judged: what
+    /// the indexes know of their keys is in the cache then, and no more after a write and a sync. They stand behind
+    /// the end of what is published, so nobody finds them before the batch is visible. If it never will be, nothing
+    /// else is published either until the store is opened again.
+    pub(super) fn enter(reader: &Reader<'_>, changes: &[Placed], suspects: &Suspects) -> Self {
+        let indexes = &reader.view.indexes;
+        let mut entered = Vec::with_capacity(changes.len());
+        let mut enter = |placed: &Placed| {
+            let is_new = key_in_table(&placed.change).is_some_and(|(table, key)| {
+                !suspects.may_hold(table, key) && indexes.of(table).insert_new(key, placed.location.0)
+            });
+            entered.push(is_new);
+        };
+        for chunk in changes.chunks(LOOKED_AHEAD) {
+            if changes.len() > LOOKED_AHEAD {
+                indexes.touch(chunk.iter().filter_map(|placed| key_in_table(&placed.change)));
+            }
+            chunk.iter().for_each(&mut enter);
+        }
+        Self { indexes: Some(Arc::clone(indexes)), changes: entered }
+    }
+
+    /// For each change whether these indexes have it.
+    fn of(&self, indexes: &Arc<Indexes>) -> &[bool] {
+        let is_same = self.indexes.as_ref().is_some_and(|entered| Arc::ptr_eq(entered, indexes));
+        // Others were made since, of what is visible.
+        if is_same { &self.changes } else { &[] }
+    }
+}
+
+/// Where the indexes have the entity or blob that a change adds.
+fn key_in_table(change: &Change) -> Option<(TableId, u64)> {
+    match change {
+        Change::Entity { address, .. } => Some((TableId::Entities, key_of(&address.0))),
+        Change::Blob(id) => Some((TableId::Blobs, key_of(&id.0))),
+        _ => None,
+    }
 }
 
 impl Tables {
@@ -84,13 +131,13 @@ impl Tables {
         if let Some(first) = batch.changes.first() {
             inner.active.begin_batch(batch.revision, first.location.offset());
         }
-        for chunk in batch.changes.chunks(TOUCHED) {
-            if !batch.is_touched {
-                touch(&reader, chunk.iter().map(|placed| &placed.change));
-            }
-            for placed in chunk {
+        let mut entered = batch.entered.of(&view.indexes).iter().copied().chain(std::iter::repeat(false));
+        for chunk in batch.changes.chunks(LOOKED_AHEAD) {
+            let entered: Vec<bool> = entered.by_ref().take(chunk.len()).collect();
+            look_ahead(&view.indexes, chunk.iter().zip(entered.iter().copied()));
+            for (placed, is_entered) in chunk.iter().zip(entered) {
                 let (revision, suspects, replaced) = (batch.revision, batch.suspects, &mut replaced);
-                Applying { reader, revision, suspects, replaced, inner: &mut inner }
+                Applying { reader, revision, suspects, replaced, is_entered, inner: &mut inner }
                     .change(placed, batch.neighbours)?;
             }
         }
@@ -98,37 +145,23 @@ impl Tables {
         publish();
         // Until now, readers need what blobs of the batch take the place of.
         let (revision, suspects, replaced) = (batch.revision, batch.suspects, &mut replaced);
-        Applying { reader, revision, suspects, replaced, inner: &mut inner }.take_replaced(None);
+        let is_entered = false;
+        Applying { reader, revision, suspects, replaced, is_entered, inner: &mut inner }.take_replaced(None);
         Ok(())
     }
 }
 
-fn touch<'a>(reader: &Reader<'_>, changes: impl Iterator<Item = &'a Change> + Clone) {
-    let entities = changes.clone().filter_map(|change| match change {
-        Change::Entity { address, draft } => Some((address, &**draft.as_ref()?)),
-        _ => None,
-    });
-    touch_entities(reader, entities);
-    let blobs = changes.filter_map(|change| match change {
-        Change::Blob(id) | Change::BlobRemoved(id) => Some(id),
-        _ => None,
-    });
-    touch_blobs(reader, blobs);
-}
-
-/// Brings what the indexes know of blobs into the cache.
-pub(super) fn touch_blobs<'a>(reader: &Reader<'_>, blobs: impl Iterator<Item = &'a BlobId> + Clone) {
-    reader.view.indexes.blobs.touch(blobs.map(|id| key_of(&id.0)));
-}
-
-/// Brings what the indexes know of entities into the cache.
-pub(super) fn touch_entities<'a>(
-    reader: &Reader<'_>,
-    entities: impl Iterator<Item = (&'a Address, &'a Draft)> + Clone,
-) {
-    let indexes = &reader.view.indexes;
-    indexes.entities.touch(entities.clone().map(|(address, _)| key_of(&address.0)));
-    indexes.ids.touch(entities.map(|(_, draft)| draft.id_hash()));
+/// Brings what the indexes know of changes into the cache, but for what was entered already.
+fn look_ahead<'a>(indexes: &Indexes, changes: impl Iterator<Item = (&'a Placed, bool)>) {
+    indexes.touch(changes.flat_map(|(placed, is_entered)| {
+        let key = key_in_table(&placed.change).filter(|_| !is_entered);
+        let id = match &placed.change {
+            Change::Entity { draft: Some(draft), .. } => Some((TableId::Ids, draft.id_hash())),
+            Change::BlobRemoved(id) => Some((TableId::Blobs, key_of(&id.0))),
+            _ => None,
+        };
+        key.into_iter().chain(id)
+    }));
 }
 
 /// An entity that is being made visible.
@@ -147,6 +180,8 @@ struct Applying<'a> {
     suspects: &'a Suspects,
     /// Blobs whose place others have taken, and that readers need until the batch is visible.
     replaced: &'a mut Vec<(BlobId, Location)>,
+    /// Whether the change that is made is in the index already.
+    is_entered: bool,
     inner: &'a mut Inner,
 }
 
@@ -160,10 +195,11 @@ impl<'a> Applying<'a> {
         }
     }
 
-    /// Adds an entry to an index if nothing can be stored under its key; whether it did.
+    /// Adds an entry to an index if nothing can be stored under its key; whether it did, or that was done before.
     fn index_new(&mut self, table: TableId, key: u64, new: Location) -> bool {
-        let is_new =
-            !self.suspects.may_hold(table, key) && self.reader.view.indexes.of(table).insert_new(key, new.0);
+        let is_new = (self.is_entered && table != TableId::Ids)
+            || (!self.suspects.may_hold(table, key)
+                && self.reader.view.indexes.of(table).insert_new(key, new.0));
         if let (true, Some(shadow)) = (is_new, &mut self.inner.shadow) {
             shadow.push(IndexChange { table, key, old: None, new: Some(new.0) });
         }

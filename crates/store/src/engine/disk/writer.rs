@@ -14,11 +14,11 @@ use super::format::{
     COMMIT_FRAME_BYTES, CommitPayload, Kind, Label, Location, Salt, SegmentHeader, write_frame,
 };
 use super::judging::Judging;
-use super::log::{LogFile, Reader, Tail};
+use super::log::{LogFile, Tail};
 use super::queue::Request;
 use super::scan::{Change, Placed, next_chain};
 use super::suspects::Suspects;
-use super::tables::{AppliedBatch, TOUCHED, touch_blobs, touch_entities};
+use super::tables::{AppliedBatch, Entered};
 use crate::batch::{Batch, Operation};
 use crate::budget::{MEMORY_BYTES_MIN, Reservation};
 use crate::engine::{Commit, Durability};
@@ -66,6 +66,7 @@ struct Appended {
     commit: Commit,
     changes: Vec<Placed>,
     suspects: Suspects,
+    entered: Entered,
     /// The location behind the commit frame.
     end: u64,
 }
@@ -194,14 +195,14 @@ impl DiskEngine {
         let batch = &encoded.batch;
         let view = self.log.view.load();
         let reader = self.log.reader(&view);
-        touch_batch(&reader, batch);
         let suspects = Suspects::of_batch(&reader, batch)?;
         let judging = Judging { engine: self, reader, suspects: &suspects };
         let (plan, above) = judge(&judging, overlay, batch, writer.revision + 1)?;
         overlay.absorb(above);
         self.freeing.noted.note(batch);
         let appended = self.append(writer, encoded, &plan)?;
-        Ok(Appended { suspects, ..appended })
+        let entered = Entered::enter(&reader, &appended.changes, &suspects);
+        Ok(Appended { suspects, entered, ..appended })
     }
 
     /// Puts the frames of a judged batch behind the tail.
@@ -336,14 +337,14 @@ impl DiskEngine {
 
     /// Makes a batch visible that has reached its level.
     fn publish(&self, appended: Appended, request: &Request) -> Result<Commit> {
-        let Appended { commit, changes, suspects, end } = appended;
+        let Appended { commit, changes, suspects, entered, end } = appended;
         if changes.is_empty() {
             return Ok(commit);
         }
         let encoded = request.encoded.lock();
         let neighbours = encoded.as_ref().map_or(&[][..], |encoded| encoded.batch.neighbours());
-        let (revision, suspects, is_touched) = (commit.revision, &suspects, changes.len() <= TOUCHED);
-        let batch = AppliedBatch { revision, changes: &changes, neighbours, suspects, is_touched };
+        let (revision, suspects, entered) = (commit.revision, &suspects, &entered);
+        let batch = AppliedBatch { revision, changes: &changes, neighbours, suspects, entered };
         let publish = || {
             for placed in &changes {
                 if let Change::EntityRemoved(address) = &placed.change {
@@ -421,20 +422,6 @@ fn write_mark(tail: &mut Tail, salt: Salt, kind: Kind, payload: &CommitPayload) 
     let start = tail.bytes.len();
     write_frame(&mut tail.bytes, Label { kind, flags: 0, ordinal: 0 }, &[], &[&payload.encode()]);
     salt.at(tail.offset + start as u64).put_on(&mut tail.bytes[start..]);
-}
-
-/// Brings what the indexes know of a batch into the cache.
-fn touch_batch(reader: &Reader<'_>, batch: &Batch) {
-    let entities = batch.operations().iter().filter_map(|operation| match operation {
-        Operation::PutEntity(change) => Some((&change.address, &*change.draft)),
-        _ => None,
-    });
-    touch_entities(reader, entities);
-    let blobs = batch.operations().iter().filter_map(|operation| match operation {
-        Operation::PutBlob { id, .. } | Operation::RemoveBlob(id) => Some(id),
-        _ => None,
-    });
-    touch_blobs(reader, blobs);
 }
 
 /// The changes of a batch with the places of their frames.
