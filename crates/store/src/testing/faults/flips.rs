@@ -29,7 +29,9 @@ pub(super) fn run(options: &FaultOptions<'_>) -> Tally {
     let number = |at: u64| at * stride + Random::new(options.seed ^ at).below(stride as usize) as u64;
     let answers = Mutex::new(Answers::default());
     let try_bit = |bit: u64| {
-        *answers.lock() += try_bit(&store, bit)?;
+        // The lock is taken for the sum alone: the left side of `+=` comes first, and all would wait for each other.
+        let found = try_bit(&store, bit)?;
+        *answers.lock() += found;
         Ok(Tried::Sound)
     };
     let states = States { seed: options.seed, count: bits / stride, number: &number };
