@@ -22,7 +22,6 @@ use crate::error::Result;
 use crate::index::key_of;
 use crate::overlay::LOOKED_AHEAD;
 
-
 /// What must be seen to change at once. Only the thread that holds the commit lock changes it.
 pub(super) struct Tables {
     pub(super) inner: RwLock<Inner>,

@@ -442,3 +442,54 @@ fn place_changes(encoded: &EncodedBatch, places: &[(usize, Location)]) -> Vec<Pl
     };
     places.iter().map(place).collect()
 }
+
+#[cfg(all(test, feature = "testing"))]
+mod tests {
+    use std::sync::Arc;
+
+    use statlas_core::{BlobId, Entity};
+
+    use super::Request;
+    use crate::batch::Batch;
+    use crate::engine::disk::DiskEngine;
+    use crate::engine::{Durability, Engine};
+    use crate::error::ErrorKind;
+    use crate::store::Options;
+    use crate::testing::crowd;
+
+    #[test]
+    fn what_a_batch_entered_into_indexes_that_are_let_go_of_before_it_is_visible_is_found() {
+        let mut replaced = 0;
+        for count in 0..40 {
+            let folder = tempfile::tempdir().expect("a temporary folder can be made");
+            let engine =
+                DiskEngine::open(&folder.path().join("store"), &Options::default()).expect("it opens");
+            let crowds = [crowd(count, 10), crowd(count + 1000, 400)];
+            let request = |entities: &Vec<Entity>| {
+                let mut batch = Batch::new();
+                batch.put_blob(entities[0].canonical());
+                entities.iter().for_each(|entity| drop(batch.put_entity(entity.clone())));
+                Request::new(engine.encode(batch), Durability::Written)
+            };
+            let [first, second] = crowds.each_ref().map(request);
+            let indexes = || Arc::clone(&engine.log.view.load().indexes);
+            let before = indexes();
+            engine.budget.refusals().refuse_after(count, 0);
+            engine.commit_group(&mut engine.writer.lock(), &[Arc::clone(&first), Arc::clone(&second)]);
+            replaced += usize::from(!Arc::ptr_eq(&before, &indexes()));
+            for (entities, request) in crowds.iter().zip([first, second]) {
+                if let Err(error) = request.take_answer() {
+                    assert_eq!(error.kind(), ErrorKind::NoMemory, "{error}");
+                    continue;
+                }
+                for entity in entities {
+                    let found = engine.entity(&entity.address()).expect("it is sound");
+                    assert!(found.is_some(), "reservation {count}: {} is lost", entity.address());
+                }
+                let blob = BlobId::of(&entities[0].canonical());
+                assert!(engine.has_blob(&blob).expect("it is sound"), "reservation {count}: a blob is lost");
+            }
+        }
+        assert!(replaced > 1, "no indexes were let go of: the test itself is at fault");
+    }
+}
