@@ -468,7 +468,9 @@ mod tests {
             let request = |entities: &Vec<Entity>| {
                 let mut batch = Batch::new();
                 batch.put_blob(entities[0].canonical());
-                entities.iter().for_each(|entity| drop(batch.put_entity(entity.clone())));
+                for entity in entities {
+                    batch.put_entity(entity.clone());
+                }
                 Request::new(engine.encode(batch), Durability::Written)
             };
             let [first, second] = crowds.each_ref().map(request);
