@@ -18,7 +18,7 @@ pub(crate) use crate::limits::MEMORY_BYTES_MIN;
 
 /// The environment variable that sets the budget where no option does.
 pub(crate) const MEMORY_VARIABLE: &str = "STATLAS_MEMORY_BYTES_MAX";
-/// The part of the machine's memory, or of what its cgroup allows, that a store takes if nobody says.
+/// The part of the machine's memory, or of what its cgroup or a limit allows, that a store takes if nobody says.
 const MACHINE_PART: u64 = 2;
 
 /// What memory is held for.
@@ -41,7 +41,7 @@ pub(crate) enum MemoryUse {
     Compression,
     /// Idle buffers that will be used again.
     Buffers,
-    /// Sealing, compaction, backup and checks.
+    /// Finding blobs that nothing needs.
     Maintenance,
 }
 

@@ -21,13 +21,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::atomic::AtomicUsize;
 
 use self::memory::SlotMemory;
+use crate::error::{Error, ErrorKind, Result};
 
 /// The table is split by the first bits of the key, so that growing moves one part at a time.
 const SHARD_BITS: u32 = 3;
-/// Slots behind the last home, so that no run wraps around.
+/// Slots behind the last home, so that no run wraps around. Uniform keys need no more; where somebody chose keys that
+/// share the last homes, a table gets twice as many until they fit.
 const OVERFLOW_SLOTS: usize = 24;
-/// Most tables that a shard may have had: each has a third more room than the one before.
-const GENERATIONS_MAX: usize = 96;
+/// Most tables that a shard may have had: each has a third more homes than the one before, or twice as many slots behind
+/// the last.
+const GENERATIONS_MAX: usize = 128;
 const TOUCHED_LINES: usize = 3;
 const EMPTY: u64 = 0;
 const REMOVED: u64 = u64::MAX;
@@ -80,10 +83,16 @@ impl Slot {
 }
 
 impl Table {
-    /// An empty table; `None` if there is no memory for it.
-    fn with_homes(homes: usize) -> Option<Self> {
-        let slots = SlotMemory::new(homes + OVERFLOW_SLOTS)?;
+    /// An empty table with so many slots behind the last home; `None` if there is no memory for it.
+    fn new(homes: usize, overflow: usize) -> Option<Self> {
+        let slots = SlotMemory::new(homes.checked_add(overflow)?)?;
         Some(Self { homes: homes as u64, used: AtomicUsize::new(0), slots })
+    }
+
+    /// Slots behind the last home.
+    fn overflow(&self) -> usize {
+        // The homes came from a usize.
+        self.slots.all().len() - self.homes as usize
     }
 
     /// Where a key belongs: its bits after the shard's, scaled to the number of homes.
@@ -136,9 +145,13 @@ impl Table {
 
     /// A table with the live entries of this one and room for a third more; `None` if there is no memory for it.
     fn grown(&self, live: usize) -> Option<Self> {
-        let mut homes = live * 5 / 3 + 32;
+        self.moved(live * 5 / 3 + 32, self.overflow())
+    }
+
+    /// A table with the live entries of this one, so many homes, and at least so many slots behind the last.
+    fn moved(&self, homes: usize, mut overflow: usize) -> Option<Self> {
         loop {
-            let table = Self::with_homes(homes)?;
+            let table = Self::new(homes, overflow)?;
             let moved = self.slots.all().iter().all(|slot| {
                 let value = slot.value.load(Ordering::Relaxed);
                 value == EMPTY || value == REMOVED || table.insert(slot.key.load(Ordering::Relaxed), value)
@@ -146,8 +159,8 @@ impl Table {
             if moved {
                 return Some(table);
             }
-            // A run met the end of the table: very rare, and cured by more room.
-            homes = homes * 5 / 4 + OVERFLOW_SLOTS;
+            // A run met the end of the table. More homes would part only keys that differ in their first bits.
+            overflow = overflow.checked_mul(2)?;
         }
     }
 }
@@ -178,35 +191,34 @@ impl Shard {
         }
     }
 
-    fn insert(&self, key: u64, value: u64) {
-        let live = add(&self.live, 1);
-        let current = self.table();
-        if let Some((_, table)) = current
-            && !table.is_full()
-            && table.insert(key, value)
-        {
-            return;
+    /// Whether there was memory for it.
+    fn insert(&self, key: u64, value: u64) -> bool {
+        let live = self.live.load(Ordering::Relaxed) + 1;
+        let current = self.table().map(|(_, table)| table);
+        if current.is_none_or(|table| table.is_full() || !table.insert(key, value)) {
+            let mut grown = current.map_or_else(|| Table::new(32, OVERFLOW_SLOTS), |table| table.grown(live));
+            while let Some(short) = grown.take_if(|table| !table.insert(key, value)) {
+                grown = short.moved(short.homes as usize, short.overflow() * 2);
+            }
+            let Some(grown) = grown else { return false };
+            self.put_in_use(grown);
         }
-        let mut grown = current.map_or_else(|| Table::with_homes(32), |(_, table)| table.grown(live));
-        while let Some(table) = grown.take_if(|table| !table.insert(key, value)) {
-            grown = table.grown(table.slots.all().len());
-        }
-        #[expect(clippy::expect_used, reason = "running out of memory ends the process like any allocation")]
-        self.put_in_use(grown.expect("memory for an index"));
+        self.live.store(live, Ordering::Relaxed);
+        true
     }
 
-    fn insert_new(&self, key: u64, value: u64) -> bool {
+    /// Whether it was added; `None` if there was no memory for it.
+    fn insert_new(&self, key: u64, value: u64) -> Option<bool> {
         let table = self.table().map(|(_, table)| table);
         if let Some(added) = table.filter(|table| !table.is_full()).and_then(|t| t.insert_new(key, value)) {
-            add(&self.live, usize::from(added));
-            return added;
+            self.live.store(self.live.load(Ordering::Relaxed) + usize::from(added), Ordering::Relaxed);
+            return Some(added);
         }
         // The table has to grow.
-        let is_there = table.is_some_and(|table| table.run(key).any(|(slot, value)| slot.holds(key, value)));
-        if !is_there {
-            self.insert(key, value);
+        if table.is_some_and(|table| table.run(key).any(|(slot, value)| slot.holds(key, value))) {
+            return Some(false);
         }
-        !is_there
+        self.insert(key, value).then_some(true)
     }
 
     fn make_room(&self, entries: usize, allow: &mut dyn FnMut(u64) -> bool) -> bool {
@@ -217,10 +229,11 @@ impl Shard {
         }
         let live = self.live.load(Ordering::Relaxed) + entries;
         let homes = live * 5 / 3 + 32;
-        if !allow(((homes + OVERFLOW_SLOTS) * size_of::<Slot>()) as u64) {
+        let overflow = current.map_or(OVERFLOW_SLOTS, |(_, table)| table.overflow());
+        if !allow(((homes + overflow) * size_of::<Slot>()) as u64) {
             return false;
         }
-        let grown = current.map_or_else(|| Table::with_homes(homes), |(_, table)| table.grown(live));
+        let grown = current.map_or_else(|| Table::new(homes, overflow), |(_, table)| table.grown(live));
         let has_memory = grown.is_some();
         grown.into_iter().for_each(|grown| self.put_in_use(grown));
         has_memory
@@ -230,7 +243,8 @@ impl Shard {
     fn reserve(&self, entries: usize) {
         if self.table().is_none() {
             // Without memory for that many, it grows as they come.
-            Table::with_homes(entries * 3 / 2 + 32).into_iter().for_each(|table| self.put_in_use(table));
+            let table = Table::new(entries * 3 / 2 + 32, OVERFLOW_SLOTS);
+            table.into_iter().for_each(|table| self.put_in_use(table));
         }
     }
 
@@ -283,15 +297,23 @@ impl Index {
     }
 
     /// Adds an entry. `value` is neither 0 nor the largest number.
-    pub(crate) fn insert(&self, key: u64, value: u64) {
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NoMemory`] if the table must grow and the system has no memory for that.
+    pub(crate) fn insert(&self, key: u64, value: u64) -> Result<()> {
         debug_assert!(value != EMPTY && value != REMOVED);
-        self.shard(key).insert(key, value);
+        if self.shard(key).insert(key, value) { Ok(()) } else { Err(no_memory()) }
     }
 
     /// As [`Index::insert`], unless there is an entry of `key`; whether there was none.
-    pub(crate) fn insert_new(&self, key: u64, value: u64) -> bool {
+    ///
+    /// # Errors
+    ///
+    /// As [`Index::insert`].
+    pub(crate) fn insert_new(&self, key: u64, value: u64) -> Result<bool> {
         debug_assert!(value != EMPTY && value != REMOVED);
-        self.shard(key).insert_new(key, value)
+        self.shard(key).insert_new(key, value).ok_or_else(no_memory)
     }
 
     /// Puts `new` in the place of the entry of `key` with the value `old`; whether there was one.
@@ -319,7 +341,8 @@ impl Index {
     /// Grows where `entries` more entries would not fit, if `allow` has the bytes for it; whether there is
     /// room now.
     pub(crate) fn make_room(&self, entries: usize, allow: &mut dyn FnMut(u64) -> bool) -> bool {
-        // Keys are uniform: with so many more than its part, a shard overflows once in ten thousand years.
+        // Uniform keys overflow a shard with so many more than its part once in ten thousand years. Where somebody chose
+        // them, it grows as they come, and what it takes then is counted with the next batch.
         let part = entries >> SHARD_BITS;
         let part = if entries == 0 { 0 } else { part + 6 * part.isqrt() + 16 };
         part == 0 || self.shards.iter().all(|shard| shard.make_room(part, allow))
@@ -368,6 +391,11 @@ impl Index {
     }
 }
 
+#[cold]
+fn no_memory() -> Error {
+    Error::new(ErrorKind::NoMemory, "the system has no memory for an index")
+}
+
 /// The key of a SHA-256: its first eight bytes, so that keys sort like addresses.
 #[inline]
 pub(crate) fn key_of(sha256: &[u8; 32]) -> u64 {
@@ -401,7 +429,7 @@ mod tests {
             let index = Index::new();
             let mut model = BTreeSet::new();
             for (value, key) in (1..).zip(keys(20_000, mask)) {
-                index.insert(key, value);
+                index.insert(key, value).expect("memory");
                 model.insert((key, value));
             }
             for key in keys(300, mask).chain([0, u64::MAX]) {
@@ -413,10 +441,33 @@ mod tests {
     }
 
     #[test]
+    fn keys_that_were_chosen_to_share_the_last_home_make_the_end_longer_and_not_the_table() {
+        let index = Index::new();
+        // Closer together than any number of homes could part.
+        let chosen = (0..3000).map(|n| (u64::MAX - n, n + 1));
+        for (key, value) in chosen.clone() {
+            if value % 2 == 0 {
+                index.insert(key, value).expect("memory");
+            } else {
+                assert!(index.insert_new(key, value).expect("memory"));
+                assert!(!index.insert_new(key, value).expect("memory"));
+            }
+        }
+        for (key, value) in keys(1000, u64::MAX).zip(10_000..) {
+            index.insert(key, value).expect("memory");
+        }
+        for (key, value) in chosen {
+            assert_eq!(values(&index, key), BTreeSet::from([value]));
+        }
+        assert_eq!(index.len(), 4000);
+        assert!(index.bytes() < 1 << 20, "{} bytes", index.bytes());
+    }
+
+    #[test]
     fn a_range_visits_exactly_the_entries_between_its_ends() {
         let index = Index::new();
         let model: BTreeSet<(u64, u64)> = keys(50_000, u64::MAX).zip(1..).collect();
-        model.iter().for_each(|(key, value)| index.insert(*key, *value));
+        model.iter().for_each(|(key, value)| index.insert(*key, *value).expect("memory"));
         for (low, high) in [(0, u64::MAX), (1 << 40, 1 << 62), (0xab12 << 48, (0xab13 << 48) - 1), (7, 7)] {
             let mut found = BTreeSet::new();
             index.range(low, high).into_iter().for_each(|entry| assert!(found.insert(entry)));
@@ -428,13 +479,13 @@ mod tests {
     fn readers_find_every_entry_that_was_there_before_while_a_writer_makes_the_table_grow() {
         let index = Index::new();
         let known: Vec<(u64, u64)> = keys(2_000, u64::MAX).zip(1..).collect();
-        known.iter().for_each(|(key, value)| index.insert(*key, *value));
+        known.iter().for_each(|(key, value)| index.insert(*key, *value).expect("memory"));
         std::thread::scope(|scope| {
             let writer = scope.spawn(|| {
                 keys(400_000, u64::MAX)
                     .zip(1_u64..)
                     .skip(2_000)
-                    .for_each(|(key, value)| index.insert(key, value));
+                    .for_each(|(key, value)| index.insert(key, value).expect("memory"));
             });
             while !writer.is_finished() {
                 for (key, value) in &known {
@@ -449,7 +500,9 @@ mod tests {
     #[test]
     fn removed_entries_are_gone_and_replaced_ones_changed() {
         let index = Index::new();
-        keys(1000, u64::MAX).zip(1..).for_each(|(key, value)| index.insert(key, value));
+        for (key, value) in keys(1000, u64::MAX).zip(1..) {
+            index.insert(key, value).expect("memory");
+        }
         for (key, value) in keys(1000, u64::MAX).zip(1_u64..) {
             assert!(if value % 2 == 0 {
                 index.remove(key, value)

@@ -80,7 +80,8 @@ pub(crate) fn run(arguments: &Arguments, session: &Session) -> Result<()> {
         (_, [name]) if name != "-" => Err(session::not_found(name).into()),
         _ => {
             let names = plural(missing, "name was", "names were");
-            Err(Failure::not_found(format!("{names} not found; the others are removed")).into())
+            let others = if removed > 0 { "the others are removed" } else { "nothing is removed" };
+            Err(Failure::not_found(format!("{names} not found; {others}")).into())
         }
     }
 }

@@ -306,16 +306,18 @@ impl DiskEngine {
         table: TableId,
         mut find: impl FnMut(&Reader<'_>, u64) -> Result<Option<T>>,
     ) -> Result<Option<T>> {
-        let published = self.published.load(Ordering::Acquire);
-        let found = self.log.read(|reader| find(&reader, published))?;
-        if found.is_none() && table == TableId::Blobs {
-            // A blob may have taken the place of a chunk meanwhile, behind the end that was looked up to.
-            let now = self.published.load(Ordering::Acquire);
-            if now != published {
-                return self.log.read(|reader| find(&reader, now));
+        self.tables.find(|| {
+            let published = self.published.load(Ordering::Acquire);
+            let found = self.log.read(|reader| find(&reader, published))?;
+            if found.is_none() && table == TableId::Blobs {
+                // A blob may have taken the place of a chunk meanwhile, behind the end that was looked up to.
+                let now = self.published.load(Ordering::Acquire);
+                if now != published {
+                    return self.log.read(|reader| find(&reader, now));
+                }
             }
-        }
-        Ok(found)
+            Ok(found)
+        })
     }
 
     /// An entity or blob that is known to be damaged is not absent.
@@ -406,6 +408,8 @@ impl Engine for DiskEngine {
 
     fn addresses(&self, prefix: &AddressPrefix, limit: usize) -> Result<Vec<Address>> {
         self.check_open()?;
+        // Under the lock nothing is made visible.
+        let _inner = self.tables.inner.read();
         self.log.read_all(|reader| self.addresses_with(&reader, prefix, limit))
     }
 

@@ -11,38 +11,36 @@ const HUGE_PAGE_BYTES: usize = 2 << 20;
 pub(super) struct SlotMemory {
     /// Used through raw pointers only; the mapping is what owns the memory.
     map: MmapMut,
-    /// Where the slots begin in the mapping.
-    start: usize,
     slots: usize,
 }
 
 impl SlotMemory {
     /// Room for `slots` slots; `None` if the system has no memory for them.
     pub(super) fn new(slots: usize) -> Option<Self> {
-        let bytes = slots * size_of::<Slot>();
-        // Only what lies in a whole huge page can be one.
-        let slack = if bytes >= HUGE_PAGE_BYTES { HUGE_PAGE_BYTES } else { 0 };
-        let map = MmapOptions::new().len(bytes + slack).map_anon().ok()?;
-        let start = if slack == 0 { 0 } else { map.as_ptr().align_offset(HUGE_PAGE_BYTES) };
+        let bytes = slots.checked_mul(size_of::<Slot>())?;
+        let is_huge = bytes >= HUGE_PAGE_BYTES;
+        // Only what lies in a whole huge page can be one, and a mapping begins with one if its length is a multiple. What
+        // is too much of it is never touched.
+        let room = if is_huge { bytes.checked_next_multiple_of(HUGE_PAGE_BYTES)? } else { bytes };
+        let map = MmapOptions::new().len(room).map_anon().ok()?;
         #[cfg(target_os = "linux")]
         {
             // A kernel that can't do these says no, and nothing but speed is lost.
-            if slack > 0 {
-                drop(map.advise_range(Advice::HugePage, start, bytes));
+            if is_huge {
+                drop(map.advise_range(Advice::HugePage, 0, bytes));
             }
             // Keys are uniform, so all pages are used soon. A page that is read before it is written costs two
             // faults, and all of them together cost less than each by itself.
-            drop(map.advise_range(Advice::PopulateWrite, start, bytes));
+            drop(map.advise_range(Advice::PopulateWrite, 0, bytes));
         }
-        Some(Self { map, start, slots })
+        Some(Self { map, slots })
     }
 
     #[inline]
     pub(super) fn all(&self) -> &[Slot] {
-        // SAFETY: the mapping has room for that many slots behind `start`, which is aligned to a page, and lives as long
-        // as `self`. Zeroed memory is a valid slot, and slots are made of atomics, so changing them through a shared
+        // SAFETY: the mapping is page-aligned, has room for that many slots and lives as long as `self`. Zeroed memory is a valid slot, and slots are made of atomics, so changing them through a shared
         // reference is sound. Nobody makes any other reference into the mapping.
-        unsafe { std::slice::from_raw_parts(self.map.as_ptr().add(self.start).cast::<Slot>(), self.slots) }
+        unsafe { std::slice::from_raw_parts(self.map.as_ptr().cast::<Slot>(), self.slots) }
     }
 
     /// Gives the memory back to the system. The slots stay readable, and are empty where the system does

@@ -83,7 +83,8 @@ impl DiskEngine {
 
     /// Reserves what a batch takes on its way into the log; waits for other batches if it must.
     pub(super) fn reserve_for(&self, batch: &Batch) -> Result<Reservation> {
-        let bytes = batch.bytes() as u64 + batch.len() as u64 * OPERATION_BYTES;
+        // Its contents are there twice while they are framed, and while the frames are put into the tail.
+        let bytes = 2 * batch.bytes() as u64 + batch.len() as u64 * OPERATION_BYTES;
         loop {
             if let Some(reservation) = self.budget.reserve(MemoryUse::Writes, bytes) {
                 return Ok(reservation);
@@ -205,7 +206,7 @@ impl DiskEngine {
         let _writer = self.writer.lock();
         let changes = self.tables.inner.write().shadow.take();
         let (true, Some(changes)) = (built?, changes) else { return Ok(false) };
-        changes.iter().for_each(|change| indexes.repeat(change));
+        changes.iter().try_for_each(|change| indexes.repeat(change))?;
         let current = self.log.view.load();
         reservation.resize(0);
         self.index_memory.lock().resize(indexes.bytes());
@@ -285,13 +286,25 @@ impl DiskEngine {
     }
 }
 
-/// What will be held in memory of a batch, at most.
-#[derive(Default)]
+/// What will be held in memory of batches, at most.
+#[derive(Default, Clone, Copy)]
 pub(super) struct Growth {
     entities: usize,
     blobs: usize,
     /// In the columns and lists of the segment that is being written.
     active_bytes: u64,
+}
+
+impl std::ops::Add for Growth {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            entities: self.entities + other.entities,
+            blobs: self.blobs + other.blobs,
+            active_bytes: self.active_bytes + other.active_bytes,
+        }
+    }
 }
 
 impl Growth {
@@ -329,42 +342,40 @@ pub(super) struct Plan {
 
 /// Puts what a complete segment holds into indexes.
 fn index_sealed(sealed: &Sealed, locate: impl Fn(u32) -> Location, indexes: &Indexes) -> Result<()> {
+    let mut done = Ok(());
     for (table, index) in [(TableId::Entities, &indexes.entities), (TableId::Blobs, &indexes.blobs)] {
         sealed.sidecar.entries(table, |keys, places| {
-            for (key, place) in keys.iter().zip(places) {
-                if !sealed.is_removed(*place) {
-                    index.insert(*key, locate(*place).0);
-                }
+            let mut entries = keys.iter().zip(places).filter(|(_, place)| !sealed.is_removed(**place));
+            if done.is_ok() {
+                done = entries.try_for_each(|(key, place)| index.insert(*key, locate(*place).0));
             }
         })?;
     }
-    let mut failed = Ok(());
     sealed.sidecar.entries(TableId::Ids, |hashes, rows| {
-        for (hash, row) in hashes.iter().zip(rows) {
-            if is_head(&sealed.sidecar, *row as usize) {
-                match row_place(&sealed.sidecar, *row as usize) {
-                    Ok(place) => indexes.ids.insert(*hash, locate(place).0),
-                    Err(error) => failed = Err(error),
-                }
-            }
+        let mut heads = hashes.iter().zip(rows).filter(|(_, row)| is_head(&sealed.sidecar, **row as usize));
+        if done.is_ok() {
+            done = heads.try_for_each(|(hash, row)| {
+                let place = row_place(&sealed.sidecar, *row as usize)?;
+                indexes.ids.insert(*hash, locate(place).0)
+            });
         }
     })?;
-    failed
+    done
 }
 
 impl Active {
     /// Puts what this segment holds into indexes.
     pub(super) fn index(&self, indexes: &Indexes) -> Result<()> {
         for (key, place) in self.live_entities() {
-            indexes.entities.insert(key, Location::at(self.id, place).0);
+            indexes.entities.insert(key, Location::at(self.id, place).0)?;
         }
         for (key, place) in self.live_blobs() {
-            indexes.blobs.insert(key, Location::at(self.id, place).0);
+            indexes.blobs.insert(key, Location::at(self.id, place).0)?;
         }
         for (row, hash) in self.id_hashes().iter().enumerate() {
             if is_head(&self.rows, row) {
                 let place = row_place(&self.rows, row)?;
-                indexes.ids.insert(*hash, Location::at(self.id, place).0);
+                indexes.ids.insert(*hash, Location::at(self.id, place).0)?;
             }
         }
         Ok(())

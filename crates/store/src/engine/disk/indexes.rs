@@ -1,6 +1,7 @@
 //! The indexes in memory.
 
 use super::sidecar::TableId;
+use crate::error::Result;
 use crate::index::Index;
 
 /// Indexes of the segments that a view says they cover. They may lead to others, too.
@@ -47,28 +48,38 @@ impl Indexes {
     }
 
     /// Makes a change. An old value that is not there stands in a segment that is not covered.
-    pub(super) fn change(&self, change: &IndexChange) {
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NoMemory`](crate::ErrorKind::NoMemory) if there is none for a new entry.
+    pub(super) fn change(&self, change: &IndexChange) -> Result<()> {
         let IndexChange { table, key, old, new } = *change;
         let index = self.of(table);
         match (old, new) {
             (Some(old), Some(new)) if index.replace(key, old, new) => {}
-            (_, Some(new)) => index.insert(key, new),
+            (_, Some(new)) => index.insert(key, new)?,
             (Some(old), None) => {
                 index.remove(key, old);
             }
             (None, None) => {}
         }
+        Ok(())
     }
 
     /// Makes a change that may have been seen already when these indexes were built.
-    pub(super) fn repeat(&self, change: &IndexChange) {
+    ///
+    /// # Errors
+    ///
+    /// As [`Indexes::change`].
+    pub(super) fn repeat(&self, change: &IndexChange) -> Result<()> {
         let IndexChange { table, key, old, new } = *change;
         let is_there = |value| self.of(table).find(key, |found| (found == value).then_some(())).is_some();
         match (old, new) {
             (Some(old), Some(new)) if is_there(new) => {
                 self.of(table).remove(key, old);
+                Ok(())
             }
-            (None, Some(new)) if is_there(new) => {}
+            (None, Some(new)) if is_there(new) => Ok(()),
             _ => self.change(change),
         }
     }

@@ -19,11 +19,11 @@ use super::log::{Log, LogFile};
 use super::lookup::place_of;
 use super::records::count_records;
 use super::scan::{Change, Damage, Depth, Placed, ScannedBatch, ScannedSegment, Seems, scan_in_order};
-use super::seal::{keep_sidecar, keep_sidecar_for_now, open_sidecar};
+use super::seal::{keep_sidecar, keep_sidecar_for_now, open_sidecar, sealed_bytes};
 use super::sidecar::{Identity, Sidecar, TableId};
 use super::storage::Storage;
 use super::suspects::Suspects;
-use super::tables::{AppliedBatch, Damaged, Entered, Tables};
+use super::tables::{AppliedBatch, Damaged, Tables};
 use super::takeover::Takeover;
 use super::texts::Texts;
 use super::view::{Sealed, Segment, View};
@@ -50,6 +50,9 @@ struct Source {
     found: FoundFile,
     /// What its sidecar knows; without one it is read.
     sidecar: Option<Sidecar>,
+    /// How many bytes the file lacks that it had when its sidecar was made. The end of a file that a writer made says that
+    /// it is the end; a compacted one may have been cut behind any batch.
+    missing_bytes: u64,
 }
 
 /// Reads the log of a store.
@@ -85,7 +88,10 @@ fn recover_with(
         let identity = Identity { store_id, segment: found.log.id.0, log_bytes: found.log.written() };
         let complete = use_sidecars && at < last && found.header.is_ok() && !found.is_foreign;
         let sidecar = if complete { open_sidecar(storage, &identity).ok() } else { None };
-        Source { found, sidecar }
+        let is_cut = complete && sidecar.is_none() && found.log.id.is_compacted();
+        let sealed_bytes = if is_cut { sealed_bytes(storage, &identity) } else { None };
+        let missing_bytes = sealed_bytes.map_or(0, |bytes| bytes.saturating_sub(identity.log_bytes));
+        Source { found, sidecar, missing_bytes }
     };
     let sources: Vec<Source> = found.into_iter().enumerate().map(with_sidecar).collect();
     let to_scan: Vec<_> = sources
@@ -98,10 +104,10 @@ fn recover_with(
     let mut sources = sources.into_iter();
     scan_in_order(&to_scan, Depth::Rows, |scanned| {
         for source in sources.by_ref() {
-            let Source { found, sidecar } = source;
+            let Source { found, sidecar, missing_bytes } = source;
             match sidecar {
                 Some(sidecar) => recovery.take_over(found, sidecar)?,
-                None => return recovery.read(found, scanned),
+                None => return recovery.read(found, scanned, missing_bytes),
             }
         }
         Ok(())
@@ -197,10 +203,17 @@ impl<'a> Recovery<'a> {
     }
 
     /// Takes over a segment that was read.
-    fn read(&mut self, found: FoundFile, scanned: ScannedSegment) -> Result<()> {
+    fn read(&mut self, found: FoundFile, scanned: ScannedSegment, missing_bytes: u64) -> Result<()> {
         let FoundFile { log, header, is_last, is_foreign } = found;
         self.number(&log);
         self.last = None;
+        let damage_before = self.damage.len();
+        if missing_bytes > 0 {
+            let end = scanned.bytes;
+            self.damage
+                .push(format!("{} offset {end}: the file lacks its last {missing_bytes} bytes", log.id));
+            self.is_lossy = true;
+        }
         if let Err(reason) = header {
             self.damage.push(format!("{} offset 0: {reason}", log.id));
             self.is_lossy = true;
@@ -211,7 +224,6 @@ impl<'a> Recovery<'a> {
             self.is_lossy = true;
             return Ok(());
         }
-        let damage_before = self.damage.len();
         let mut segments = self.segments.clone();
         segments.push(Segment { log: Arc::clone(&log), sealed: None });
         self.log.view.store(Arc::new(View::new(segments, Indexes::new())));
@@ -372,7 +384,7 @@ impl<'a> Recovery<'a> {
     fn apply_frames(&self, revision: u64, changes: &[Placed], neighbours: &[u64]) -> Result<()> {
         let view = self.log.view.load();
         let suspects = &Suspects::of_changes(&self.log.reader(&view), changes)?;
-        let entered = &Entered::default();
+        let entered = &[];
         self.tables.apply(
             &self.log,
             &AppliedBatch { revision, changes, neighbours, suspects, entered },

@@ -1,7 +1,7 @@
 //! What is where: everything that leads from names to places in the log, and how a batch changes it.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::RwLock;
 use statlas_core::{Address, BlobId};
@@ -25,6 +25,24 @@ use crate::overlay::LOOKED_AHEAD;
 /// What must be seen to change at once. Only the thread that holds the commit lock changes it.
 pub(super) struct Tables {
     pub(super) inner: RwLock<Inner>,
+    /// Odd while a batch is made visible that may take entries out of the indexes, or put others in their place.
+    hiding: AtomicU64,
+}
+
+/// A batch that hides entries before it is visible, until this is dropped.
+struct Hiding<'a>(&'a AtomicU64);
+
+impl<'a> Hiding<'a> {
+    fn begin(counter: &'a AtomicU64) -> Self {
+        counter.fetch_add(1, Ordering::AcqRel);
+        Self(counter)
+    }
+}
+
+impl Drop for Hiding<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::AcqRel);
+    }
 }
 
 pub(super) struct Inner {
@@ -53,46 +71,35 @@ pub(super) struct AppliedBatch<'a> {
     pub(super) changes: &'a [Placed],
     pub(super) neighbours: &'a [u64],
     pub(super) suspects: &'a Suspects,
-    pub(super) entered: &'a Entered,
+    /// For each change whether the indexes have it already; none if nothing was entered.
+    pub(super) entered: &'a [bool],
 }
 
-/// Which changes of a batch stand in the indexes before it is visible.
-#[derive(Default)]
-pub(super) struct Entered {
-    indexes: Option<Arc<Indexes>>,
-    /// In the order of the changes.
-    changes: Vec<bool>,
-}
-
-impl Entered {
-    /// Enters the entities and blobs of a batch that nothing can be stored under yet, right after it was judged: what
-    /// the indexes know of their keys is in the cache then, and no more after a write and a sync. They stand behind
-    /// the end of what is published, so nobody finds them before the batch is visible. If it never will be, nothing
-    /// else is published either until the store is opened again.
-    pub(super) fn enter(reader: &Reader<'_>, changes: &[Placed], suspects: &Suspects) -> Self {
-        let indexes = &reader.view.indexes;
-        let mut entered = Vec::with_capacity(changes.len());
-        let mut enter = |placed: &Placed| {
-            let is_new = key_in_table(&placed.change).is_some_and(|(table, key)| {
-                !suspects.may_hold(table, key) && indexes.of(table).insert_new(key, placed.location.0)
-            });
-            entered.push(is_new);
-        };
-        for chunk in changes.chunks(LOOKED_AHEAD) {
-            if changes.len() > LOOKED_AHEAD {
-                indexes.touch(chunk.iter().filter_map(|placed| key_in_table(&placed.change)));
-            }
-            chunk.iter().for_each(&mut enter);
+/// Enters the entities and blobs of a batch into the indexes that nothing can be stored under yet, right after it was
+/// judged: what the indexes know of their keys is in the cache then, and no more after a write and a sync. Returns for
+/// each change whether that was done.
+///
+/// They stand behind the end of what is published, so nobody finds them before the batch is visible. If it never will be,
+/// nothing else is published either until the store is opened again. Until then the indexes must stay the same.
+pub(super) fn enter_new(reader: &Reader<'_>, changes: &[Placed], suspects: &Suspects) -> Vec<bool> {
+    let indexes = &reader.view.indexes;
+    let mut entered = Vec::with_capacity(changes.len());
+    let mut enter = |placed: &Placed| {
+        let is_new = key_in_table(&placed.change).is_some_and(|(table, key)| {
+            let index = indexes.of(table);
+            // Without memory it is tried again, and reported, when the batch is made visible.
+            !suspects.may_hold(table, key)
+                && index.insert_new(key, placed.location.0).is_ok_and(|is_new| is_new)
+        });
+        entered.push(is_new);
+    };
+    for chunk in changes.chunks(LOOKED_AHEAD) {
+        if changes.len() > LOOKED_AHEAD {
+            indexes.touch(chunk.iter().filter_map(|placed| key_in_table(&placed.change)));
         }
-        Self { indexes: Some(Arc::clone(indexes)), changes: entered }
+        chunk.iter().for_each(&mut enter);
     }
-
-    /// For each change whether these indexes have it.
-    fn of(&self, indexes: &Arc<Indexes>) -> &[bool] {
-        let is_same = self.indexes.as_ref().is_some_and(|entered| Arc::ptr_eq(entered, indexes));
-        // Others were made since, of what is visible.
-        if is_same { &self.changes } else { &[] }
-    }
+    entered
 }
 
 /// Where the indexes have the entity or blob that a change adds.
@@ -117,6 +124,23 @@ impl Tables {
                 ids_live: 0,
                 records_live: 0,
             }),
+            hiding: AtomicU64::new(0),
+        }
+    }
+
+    /// What `find` finds without a lock in the indexes. It is asked again if it finds nothing while a batch is made
+    /// visible that removes or replaces something: then the entry may be gone already and the batch not there yet.
+    #[inline]
+    pub(super) fn find<T>(&self, mut find: impl FnMut() -> Result<Option<T>>) -> Result<Option<T>> {
+        loop {
+            let before = self.hiding.load(Ordering::Acquire);
+            let found = find()?;
+            if found.is_some() || (before.is_multiple_of(2) && self.hiding.load(Ordering::Acquire) == before)
+            {
+                return Ok(found);
+            }
+            // Until the batch is visible.
+            drop(self.inner.read());
         }
     }
 
@@ -130,23 +154,30 @@ impl Tables {
         if let Some(first) = batch.changes.first() {
             inner.active.begin_batch(batch.revision, first.location.offset());
         }
-        let mut entered = batch.entered.of(&view.indexes).iter().copied().chain(std::iter::repeat(false));
+        let hides = |(at, placed): (usize, &Placed)| {
+            let is_entered = batch.entered.get(at).is_some_and(|is_entered| *is_entered);
+            !is_entered
+                && !matches!(placed.change, Change::Record(_) | Change::RecordRemoved(_) | Change::Husk)
+        };
+        let _hiding = batch.changes.iter().enumerate().any(hides).then(|| Hiding::begin(&self.hiding));
+        let mut entered = batch.entered.iter().copied().chain(std::iter::repeat(false));
         for chunk in batch.changes.chunks(LOOKED_AHEAD) {
             let entered: Vec<bool> = entered.by_ref().take(chunk.len()).collect();
             look_ahead(&view.indexes, chunk.iter().zip(entered.iter().copied()));
             for (placed, is_entered) in chunk.iter().zip(entered) {
                 let (revision, suspects, replaced) = (batch.revision, batch.suspects, &mut replaced);
-                Applying { reader, revision, suspects, replaced, is_entered, inner: &mut inner }
-                    .change(placed, batch.neighbours)?;
+                Applying { reader, revision, suspects, replaced, inner: &mut inner }.change(
+                    placed,
+                    batch.neighbours,
+                    is_entered,
+                )?;
             }
         }
         // Who sees anything of the batch from here on sees all of it.
         publish();
         // Until now, readers need what blobs of the batch take the place of.
         let (revision, suspects, replaced) = (batch.revision, batch.suspects, &mut replaced);
-        let is_entered = false;
-        Applying { reader, revision, suspects, replaced, is_entered, inner: &mut inner }.take_replaced(None);
-        Ok(())
+        Applying { reader, revision, suspects, replaced, inner: &mut inner }.take_replaced(None)
     }
 }
 
@@ -170,6 +201,8 @@ struct NewEntity<'a> {
     neighbours: &'a [u64],
     location: Location,
     ordinal: u32,
+    /// Whether the index has it already.
+    is_entered: bool,
 }
 
 /// A batch that is being made visible.
@@ -179,33 +212,38 @@ struct Applying<'a> {
     suspects: &'a Suspects,
     /// Blobs whose place others have taken, and that readers need until the batch is visible.
     replaced: &'a mut Vec<(BlobId, Location)>,
-    /// Whether the change that is made is in the index already.
-    is_entered: bool,
     inner: &'a mut Inner,
 }
 
 impl<'a> Applying<'a> {
     /// Changes an entry of an index.
-    fn index(&mut self, table: TableId, key: u64, old: Option<Location>, new: Option<Location>) {
+    fn index(
+        &mut self,
+        table: TableId,
+        key: u64,
+        old: Option<Location>,
+        new: Option<Location>,
+    ) -> Result<()> {
         let change = IndexChange { table, key, old: old.map(|old| old.0), new: new.map(|new| new.0) };
-        self.reader.view.indexes.change(&change);
+        self.reader.view.indexes.change(&change)?;
         if let Some(shadow) = &mut self.inner.shadow {
             shadow.push(change);
         }
+        Ok(())
     }
 
-    /// Adds an entry to an index if nothing can be stored under its key; whether it did, or that was done before.
-    fn index_new(&mut self, table: TableId, key: u64, new: Location) -> bool {
-        let is_new = (self.is_entered && table != TableId::Ids)
+    /// Adds an entry to an index if nothing can be stored under its key; whether it did, or it was entered before.
+    fn index_new(&mut self, table: TableId, key: u64, new: Location, is_entered: bool) -> Result<bool> {
+        let is_new = is_entered
             || (!self.suspects.may_hold(table, key)
-                && self.reader.view.indexes.of(table).insert_new(key, new.0));
+                && self.reader.view.indexes.of(table).insert_new(key, new.0)?);
         if let (true, Some(shadow)) = (is_new, &mut self.inner.shadow) {
             shadow.push(IndexChange { table, key, old: None, new: Some(new.0) });
         }
-        is_new
+        Ok(is_new)
     }
 
-    fn change(&mut self, placed: &Placed, neighbours: &[u64]) -> Result<()> {
+    fn change(&mut self, placed: &Placed, neighbours: &[u64], is_entered: bool) -> Result<()> {
         let Placed { change, location, ordinal } = placed;
         let location = *location;
         match change {
@@ -220,15 +258,16 @@ impl<'a> Applying<'a> {
             }
             Change::Entity { address, draft } => {
                 let draft = draft.as_ref().ok_or_else(|| corrupt(location, "the row was not read"))?;
-                self.add_entity(&NewEntity { address, draft, neighbours, location, ordinal: *ordinal })
+                let ordinal = *ordinal;
+                self.add_entity(&NewEntity { address, draft, neighbours, location, ordinal, is_entered })
             }
             Change::Blob(id) => {
                 self.mend(&id.0, location);
-                self.take_replaced(Some(id));
-                if !self.index_new(TableId::Blobs, key_of(&id.0), location) {
+                self.take_replaced(Some(id))?;
+                if !self.index_new(TableId::Blobs, key_of(&id.0), location, is_entered)? {
                     let old = place_of(&self.reader, TableId::Blobs, &id.0, u64::MAX)?;
                     self.replaced.extend(old.map(|old| (*id, old)));
-                    self.index(TableId::Blobs, key_of(&id.0), None, Some(location));
+                    self.index(TableId::Blobs, key_of(&id.0), None, Some(location))?;
                 }
                 self.inner.active.add_blob(key_of(&id.0), location);
                 self.inner.blobs_live += 1;
@@ -264,14 +303,14 @@ impl<'a> Applying<'a> {
     /// Puts a new row in the place of one whose frame is damaged.
     fn replace_entity(&mut self, old: Location, row: usize, entity: &NewEntity<'_>) -> Result<()> {
         let NewEntity { address, draft, location, .. } = *entity;
-        self.index(TableId::Entities, key_of(&address.0), Some(old), Some(location));
+        self.index(TableId::Entities, key_of(&address.0), Some(old), Some(location))?;
         if let Some(age) = self.row_age(old)? {
             self.inner.active.add_mended(row, age);
         }
         if self.bit(old, Bit::Superseded)? {
             self.set_bit(location, Bit::Superseded, true)?;
         } else {
-            self.index(TableId::Ids, draft.id_hash(), Some(old), Some(location));
+            self.index(TableId::Ids, draft.id_hash(), Some(old), Some(location))?;
         }
         self.set_bit(old, Bit::Removed, true)?;
         self.remove_place(old, old.bytes_to_fetch() as u64);
@@ -300,9 +339,9 @@ impl<'a> Applying<'a> {
     }
 
     fn add_entity(&mut self, entity: &NewEntity<'_>) -> Result<()> {
-        let NewEntity { address, draft, neighbours, location, ordinal } = *entity;
+        let NewEntity { address, draft, neighbours, location, ordinal, is_entered } = *entity;
         let mended = self.mend(&address.0, location);
-        let is_new = self.index_new(TableId::Entities, key_of(&address.0), location);
+        let is_new = self.index_new(TableId::Entities, key_of(&address.0), location, is_entered)?;
         let old =
             if is_new { None } else { place_of(&self.reader, TableId::Entities, &address.0, u64::MAX)? };
         let row =
@@ -311,14 +350,14 @@ impl<'a> Applying<'a> {
             return self.replace_entity(old, row, entity);
         }
         if !is_new {
-            self.index(TableId::Entities, key_of(&address.0), None, Some(location));
+            self.index(TableId::Entities, key_of(&address.0), None, Some(location))?;
         }
         self.inner.entities_live += 1;
         if let Some(damaged) = mended {
             self.inner.active.add_mended(row, damaged.age);
         }
         let hash = draft.id_hash();
-        if self.index_new(TableId::Ids, hash, location) {
+        if self.index_new(TableId::Ids, hash, location, false)? {
             self.inner.ids_live += 1;
             return Ok(());
         }
@@ -327,7 +366,7 @@ impl<'a> Applying<'a> {
         };
         let may_be_uncovered = self.suspects.may_hold(TableId::Ids, hash);
         let Some(head) = head_of(&self.reader, hash, may_be_uncovered, is_same)? else {
-            self.index(TableId::Ids, hash, None, Some(location));
+            self.index(TableId::Ids, hash, None, Some(location))?;
             self.inner.ids_live += 1;
             return Ok(());
         };
@@ -337,7 +376,7 @@ impl<'a> Applying<'a> {
             None => true,
         };
         if is_newest {
-            self.index(TableId::Ids, hash, Some(head), Some(location));
+            self.index(TableId::Ids, hash, Some(head), Some(location))?;
             self.set_bit(head, Bit::Superseded, true)
         } else {
             self.set_bit(location, Bit::Superseded, true)
@@ -386,7 +425,7 @@ impl<'a> Applying<'a> {
         let id = entity.head()?.id;
         let hash = xxhash_rust::xxh3::xxh3_64(id.as_bytes());
         let versions = versions_of(&self.reader, &self.inner.active, &id)?;
-        self.index(TableId::Entities, key_of(&address.0), Some(place), None);
+        self.index(TableId::Entities, key_of(&address.0), Some(place), None)?;
         self.set_bit(place, Bit::Removed, true)?;
         self.remove_place(place, self.reader.frame_bytes(place).unwrap_or(0));
         self.inner.entities_live -= 1;
@@ -399,11 +438,11 @@ impl<'a> Applying<'a> {
         }
         match others.last() {
             Some(head) => {
-                self.index(TableId::Ids, hash, Some(place), Some(head.location));
+                self.index(TableId::Ids, hash, Some(place), Some(head.location))?;
                 self.set_bit(head.location, Bit::Superseded, false)
             }
             None => {
-                self.index(TableId::Ids, hash, Some(place), None);
+                self.index(TableId::Ids, hash, Some(place), None)?;
                 self.inner.ids_live -= 1;
                 Ok(())
             }
@@ -429,22 +468,23 @@ impl<'a> Applying<'a> {
     }
 
     /// Takes the blobs away whose place others have taken, all or those with an id.
-    fn take_replaced(&mut self, id: Option<&BlobId>) {
+    fn take_replaced(&mut self, id: Option<&BlobId>) -> Result<()> {
         let is_asked = |(replaced, _): &mut (BlobId, Location)| id.is_none_or(|id| id == replaced);
         let taken: Vec<(BlobId, Location)> = self.replaced.extract_if(.., is_asked).collect();
         for (id, old) in taken {
-            self.index(TableId::Blobs, key_of(&id.0), Some(old), None);
+            self.index(TableId::Blobs, key_of(&id.0), Some(old), None)?;
             self.remove_blob_at(old);
         }
+        Ok(())
     }
 
     fn remove_blob(&mut self, id: &BlobId, location: Location) -> Result<()> {
         self.mend(&id.0, location);
-        self.take_replaced(Some(id));
+        self.take_replaced(Some(id))?;
         let removal = Removal { kind: RemovalKind::Blob, key: id.0, revision: self.revision };
         self.inner.active.add_removal(removal);
         let Some(place) = place_of(&self.reader, TableId::Blobs, &id.0, u64::MAX)? else { return Ok(()) };
-        self.index(TableId::Blobs, key_of(&id.0), Some(place), None);
+        self.index(TableId::Blobs, key_of(&id.0), Some(place), None)?;
         self.remove_blob_at(place);
         Ok(())
     }

@@ -18,7 +18,7 @@ use super::log::{LogFile, Tail};
 use super::queue::Request;
 use super::scan::{Change, Placed, next_chain};
 use super::suspects::Suspects;
-use super::tables::{AppliedBatch, Entered};
+use super::tables::{AppliedBatch, enter_new};
 use crate::batch::{Batch, Operation};
 use crate::budget::{MEMORY_BYTES_MIN, Reservation};
 use crate::engine::{Commit, Durability};
@@ -52,6 +52,8 @@ pub(super) struct Writer {
 struct Group {
     judged: Vec<Judged>,
     overlay: Overlay,
+    /// What will be held of the batches that were judged.
+    growth: Growth,
 }
 
 /// A batch that was judged good.
@@ -66,9 +68,26 @@ struct Appended {
     commit: Commit,
     changes: Vec<Placed>,
     suspects: Suspects,
-    entered: Entered,
+    /// For each change whether the indexes have it already.
+    entered: Vec<bool>,
     /// The location behind the commit frame.
     end: u64,
+}
+
+/// A group that is being committed. If a panic ends that, some of its batches are in the log and in the indexes, and
+/// nothing may be published behind them.
+struct Unfinished<'a> {
+    engine: &'a DiskEngine,
+    is_finished: bool,
+}
+
+impl Drop for Unfinished<'_> {
+    fn drop(&mut self) {
+        if !self.is_finished {
+            let reason = || "a bug ended the thread that was committing".to_owned();
+            self.engine.poisoned.lock().get_or_insert_with(reason);
+        }
+    }
 }
 
 impl DiskEngine {
@@ -117,6 +136,7 @@ impl DiskEngine {
     }
 
     fn commit_group(&self, writer: &mut Writer, waiting: &[Arc<Request>]) {
+        let mut unfinished = Unfinished { engine: self, is_finished: false };
         let mut group = Group::default();
         for request in waiting {
             let Some(mut encoded) = request.encoded.lock().take() else { continue };
@@ -132,6 +152,7 @@ impl DiskEngine {
             }
         }
         self.finish_group(writer, &mut group);
+        unfinished.is_finished = true;
     }
 
     /// Brings the batches that were judged good up to their durability, makes them visible, and answers.
@@ -159,19 +180,21 @@ impl DiskEngine {
             self.end_segment(writer, group, encoded)?;
         }
         let growth = Growth::of(&encoded.batch);
-        if self.has_room(&growth) {
-            return Ok(());
+        if !self.has_room(&(group.growth + growth)) {
+            // Whatever was judged by these indexes must be visible before others take their place.
+            self.finish_group(writer, group);
+            self.check_usable()?;
+            self.cover_less()?;
+            if !self.has_room(&growth) {
+                self.end_segment(writer, group, encoded)?;
+                self.cover_less()?;
+                if !self.has_room(&growth) {
+                    return Err(self.no_memory("what is kept in memory of a batch", growth.bytes()));
+                }
+            }
         }
-        self.cover_less()?;
-        if self.has_room(&growth) {
-            return Ok(());
-        }
-        self.end_segment(writer, group, encoded)?;
-        self.cover_less()?;
-        if self.has_room(&growth) {
-            return Ok(());
-        }
-        Err(self.no_memory("what is kept in memory of a batch", growth.bytes()))
+        group.growth = group.growth + growth;
+        Ok(())
     }
 
     /// Begins a new segment, unless nothing stands in this one.
@@ -201,7 +224,7 @@ impl DiskEngine {
         overlay.absorb(above);
         self.freeing.noted.note(batch);
         let appended = self.append(writer, encoded, &plan)?;
-        let entered = Entered::enter(&reader, &appended.changes, &suspects);
+        let entered = enter_new(&reader, &appended.changes, &suspects);
         Ok(Appended { suspects, entered, ..appended })
     }
 
@@ -332,7 +355,7 @@ impl DiskEngine {
         };
         let message = format!("{error}{source}; {outcome}");
         self.poisoned.lock().get_or_insert_with(|| message.clone());
-        Error::new(error.kind(), message)
+        Error::new(error.kind(), format!("{}: {message}", self.path.display()))
     }
 
     /// Makes a batch visible that has reached its level.
@@ -445,6 +468,7 @@ fn place_changes(encoded: &EncodedBatch, places: &[(usize, Location)]) -> Vec<Pl
 
 #[cfg(all(test, feature = "testing"))]
 mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
     use std::sync::Arc;
 
     use statlas_core::{BlobId, Entity};
@@ -454,36 +478,53 @@ mod tests {
     use crate::engine::disk::DiskEngine;
     use crate::engine::{Durability, Engine};
     use crate::error::ErrorKind;
+    use crate::query::Filter;
     use crate::store::Options;
-    use crate::testing::crowd;
+    use crate::testing::{Call, Fault, Operation, Plan, SimulatedDisk, crowd, version};
+
+    fn batch_of(entities: &[Entity]) -> Batch {
+        let mut batch = Batch::new();
+        for entity in entities {
+            batch.put_entity(entity.clone());
+        }
+        batch
+    }
+
+    /// Commits two batches as a group, in which the reservation of memory number `count` is refused; which of them were
+    /// stored, and whether the indexes were let go of.
+    fn commit_with_refusal(engine: &DiskEngine, batches: [Batch; 2], count: u64) -> ([bool; 2], bool) {
+        let [first, second] = batches.map(|batch| Request::new(engine.encode(batch), Durability::Written));
+        let indexes = || Arc::clone(&engine.log.view.load().indexes);
+        let before = indexes();
+        engine.budget.refusals().refuse_after(count, 0);
+        engine.commit_group(&mut engine.writer.lock(), &[Arc::clone(&first), Arc::clone(&second)]);
+        engine.budget.refusals().end();
+        let is_stored = |request: Arc<Request>| match request.take_answer() {
+            Ok(_) => true,
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::NoMemory, "{error}");
+                false
+            }
+        };
+        ([is_stored(first), is_stored(second)], !Arc::ptr_eq(&before, &indexes()))
+    }
 
     #[test]
-    fn what_a_batch_entered_into_indexes_that_are_let_go_of_before_it_is_visible_is_found() {
+    fn a_batch_is_found_though_the_indexes_are_let_go_of_for_one_behind_it_in_its_group() {
         let mut replaced = 0;
         for count in 0..40 {
             let folder = tempfile::tempdir().expect("a temporary folder can be made");
             let engine =
                 DiskEngine::open(&folder.path().join("store"), &Options::default()).expect("it opens");
             let crowds = [crowd(count, 10), crowd(count + 1000, 400)];
-            let request = |entities: &Vec<Entity>| {
-                let mut batch = Batch::new();
+            let batch = |entities: &Vec<Entity>| {
+                let mut batch = batch_of(entities);
                 batch.put_blob(entities[0].canonical());
-                for entity in entities {
-                    batch.put_entity(entity.clone());
-                }
-                Request::new(engine.encode(batch), Durability::Written)
+                batch
             };
-            let [first, second] = crowds.each_ref().map(request);
-            let indexes = || Arc::clone(&engine.log.view.load().indexes);
-            let before = indexes();
-            engine.budget.refusals().refuse_after(count, 0);
-            engine.commit_group(&mut engine.writer.lock(), &[Arc::clone(&first), Arc::clone(&second)]);
-            replaced += usize::from(!Arc::ptr_eq(&before, &indexes()));
-            for (entities, request) in crowds.iter().zip([first, second]) {
-                if let Err(error) = request.take_answer() {
-                    assert_eq!(error.kind(), ErrorKind::NoMemory, "{error}");
-                    continue;
-                }
+            let (stored, is_replaced) = commit_with_refusal(&engine, crowds.each_ref().map(batch), count);
+            replaced += u32::from(is_replaced);
+            for (entities, _) in crowds.iter().zip(stored).filter(|(_, is_stored)| *is_stored) {
                 for entity in entities {
                     let found = engine.entity(&entity.address()).expect("it is sound");
                     assert!(found.is_some(), "reservation {count}: {} is lost", entity.address());
@@ -493,5 +534,53 @@ mod tests {
             }
         }
         assert!(replaced > 1, "no indexes were let go of: the test itself is at fault");
+    }
+
+    #[test]
+    fn a_version_takes_the_place_of_one_in_a_segment_that_is_let_go_of_for_a_batch_behind_it_in_its_group() {
+        const IDS: usize = 10;
+        let versions =
+            |number| -> Vec<Entity> { (0..IDS).map(|id| version(&format!("id-{id}"), number)).collect() };
+        let mut replaced = 0;
+        for count in 0..40 {
+            let folder = tempfile::tempdir().expect("a temporary folder can be made");
+            let options = Options { maintenance: false, ..Options::default() };
+            let engine = DiskEngine::open(&folder.path().join("store"), &options).expect("it opens");
+            engine.commit(batch_of(&versions(0)), Durability::Written).expect("it is stored");
+            engine.roll(&mut engine.writer.lock()).expect("it can be sealed");
+            let batches = [batch_of(&versions(1)), batch_of(&crowd(count, 400))];
+            let ([first, second], is_replaced) = commit_with_refusal(&engine, batches, count);
+            replaced += u32::from(is_replaced);
+            let ids = (IDS + if second { 400 } else { 0 }) as u64;
+            let latest = Filter { latest: true, ..Filter::default() };
+            assert_eq!(engine.count(&latest).expect("nothing is damaged"), ids, "reservation {count}");
+            assert_eq!(engine.stats().ids, ids, "reservation {count}");
+            let expected = if first { 2 } else { 1 };
+            for id in 0..IDS {
+                let versions = engine.versions(&format!("id-{id}")).expect("nothing is damaged");
+                assert_eq!(versions.len(), expected, "reservation {count}");
+            }
+        }
+        assert!(replaced > 1, "no indexes were let go of: the test itself is at fault");
+    }
+
+    #[test]
+    fn nothing_is_stored_behind_a_commit_that_a_bug_ended_and_nothing_of_it_is_seen() {
+        let disk = SimulatedDisk::new();
+        let options = Options { maintenance: false, ..Options::default() };
+        let engine = disk.open_engine(&options).expect("it opens");
+        let entities = crowd(1, 3);
+        engine.commit(batch_of(&entities[..1]), Durability::Written).expect("it is stored");
+        let name = engine.writer.lock().segment.id.file_name();
+        let is_write = |call: &Call| call.operation == Operation::Write && *call.name == *name;
+        let number = disk.calls().iter().filter(|call| is_write(call)).count() as u32;
+        let call = Call { name: name.as_str().into(), operation: Operation::Write, number };
+        disk.plan(Some(Plan { call, fault: Fault::Panic, for_good: false }));
+        let commit = || engine.commit(batch_of(&entities[1..2]), Durability::Written);
+        assert!(catch_unwind(AssertUnwindSafe(commit)).is_err(), "the disk did not strike");
+        let refused = engine.commit(batch_of(&entities[2..]), Durability::Written);
+        assert_eq!(refused.expect_err("it must not be stored").kind(), ErrorKind::Poisoned);
+        let is_there = |entity: &Entity| engine.entity(&entity.address()).expect("it is sound").is_some();
+        assert_eq!(entities.iter().map(is_there).collect::<Vec<_>>(), [true, false, false]);
     }
 }

@@ -66,6 +66,8 @@ impl AddAssign for Answers {
 /// Counts one answer: an error if it is none of what a damaged store may say.
 struct Judge {
     answers: Answers,
+    /// Whether the store says that it is damaged: only then may something be absent or out of date.
+    is_told: bool,
 }
 
 impl Judge {
@@ -81,14 +83,19 @@ impl Judge {
         match found {
             Ok(found) if found.as_ref() == expected => {}
             Err(error) if is_hit && error.kind() == ErrorKind::Corrupt => self.answers.refused += 1,
-            Ok(None) if is_hit => self.answers.absent += 1,
-            Ok(Some(found)) if is_hit && is_possible(&found) => self.answers.outdated += 1,
+            Ok(None) if is_hit && self.is_told => self.answers.absent += 1,
+            Ok(Some(found)) if is_hit && self.is_told && is_possible(&found) => self.answers.outdated += 1,
             Ok(Some(found)) => {
                 let (found, expected) = (excerpt(&found), excerpt(&expected));
                 let message = format!("{what:?}: WRONG: found {found}, expected {expected}, hit: {is_hit}");
                 return Err(message.into());
             }
-            Ok(None) => return Err(format!("{what:?}: it is absent, though nothing of it is damaged").into()),
+            Ok(None) => {
+                let is_told = self.is_told;
+                return Err(
+                    format!("{what:?}: absent; hit: {is_hit}, the store tells of damage: {is_told}").into()
+                );
+            }
             Err(error) => {
                 let kind = error.kind();
                 return Err(format!("{what:?}: {kind:?}: {error}, hit: {is_hit}").into());
@@ -106,7 +113,7 @@ impl Known {
         model: &Model,
         hit: &Hit,
     ) -> std::result::Result<Answers, Failure> {
-        let mut judge = Judge { answers: Answers::default() };
+        let mut judge = Judge { answers: Answers::default(), is_told: !engine.stats().damage.is_empty() };
         for (address, variants) in &self.entities {
             let found = engine.entity(address).map(|found| found.map(plain));
             let expected = model.entity(address).map(plain);

@@ -33,6 +33,9 @@ enum Fault {
     DeniesBatches,
     ReturnsOtherBytes,
     ReturnsOtherRecords,
+    /// It says that it is damaged, and lacks blobs.
+    LosesBlobs,
+    /// It lacks blobs and does not say so.
     HidesBlobs,
     ReportsDamage,
 }
@@ -111,7 +114,8 @@ impl Engine for Broken {
     }
 
     fn blob(&self, id: &BlobId) -> Result<Option<StoredBlob>> {
-        let mut found = self.engine().blob(id)?.filter(|_| !self.has(Fault::HidesBlobs));
+        let lacks = self.has(Fault::LosesBlobs) || self.has(Fault::HidesBlobs);
+        let mut found = self.engine().blob(id)?.filter(|_| !lacks);
         if let Some(blob) = found.as_mut().filter(|_| self.has(Fault::ReturnsOtherBytes)) {
             blob.bytes[0] ^= 1;
         }
@@ -143,7 +147,11 @@ impl Engine for Broken {
     }
 
     fn stats(&self) -> Stats {
-        self.engine().stats()
+        let mut stats = self.engine().stats();
+        if self.has(Fault::LosesBlobs) {
+            stats.damage.push("something is damaged".to_owned());
+        }
+        stats
     }
 
     fn check(&self, progress: ProgressFn<'_>) -> Result<CheckReport> {
@@ -261,8 +269,9 @@ fn a_damaged_store_may_refuse_but_not_be_wrong_and_only_where_it_is_hit() -> std
     };
     let anything = Hit { anything: true, ..Hit::default() };
     assert_eq!(check(Fault::Nothing, &Hit::default())?.absent, 0);
-    assert_eq!(check(Fault::HidesBlobs, &anything)?.absent, 3);
-    assert!(check(Fault::HidesBlobs, &Hit::default()).is_err());
+    assert_eq!(check(Fault::LosesBlobs, &anything)?.absent, 3);
+    assert!(check(Fault::LosesBlobs, &Hit::default()).is_err());
+    assert!(check(Fault::HidesBlobs, &anything).is_err(), "nobody is told that blobs are lost");
     for fault in [Fault::ReturnsOtherBytes, Fault::ReturnsOtherRecords] {
         assert!(check(fault, &anything).is_err(), "{fault:?} goes unnoticed");
     }

@@ -101,6 +101,8 @@ pub enum Fault {
     Gone,
     /// A sync says that it was done, and nothing was; no device that works does that.
     Lie,
+    /// The call does not return: a bug in the program ends the thread.
+    Panic,
 }
 
 impl Fault {
@@ -118,6 +120,7 @@ impl Fault {
     }
 
     pub(super) fn error(self) -> io::Error {
+        assert!(self != Self::Panic, "simulated bug");
         // Error numbers differ between systems; the kind is what is looked at.
         let kind = match self {
             Self::NoSpace | Self::HalfThenNoSpace => io::ErrorKind::StorageFull,

@@ -255,6 +255,33 @@ fn a_failed_sync_is_told_to_all_who_wait_for_it() {
 }
 
 #[test]
+fn what_a_batch_removes_goes_when_what_it_stores_comes() {
+    explore(|| {
+        let disk = SimulatedDisk::new();
+        let store = open(&disk, &options());
+        let (batch, [kept, gone]) = pair("x", 0);
+        store.commit(batch, Durability::Buffered).expect("it is stored");
+        let mut batch = Batch::new();
+        batch.remove_entity(kept);
+        batch.put_entity(version("x-a", 0));
+        batch.remove_entity(gone);
+        let come = batch.put_entity(version("y", 0));
+        let writer = {
+            let store = Arc::clone(&store);
+            thread::spawn(move || store.commit(batch, Durability::Buffered).expect("it is stored"))
+        };
+        let is_there = |address: &Address| store.get(address).expect("nothing is damaged").is_some();
+        for _ in 0..2 {
+            assert!(is_there(&kept), "it is stored again by the batch that removes it");
+            assert!(is_there(&gone) || is_there(&come), "the removal is seen before the rest of its batch");
+            assert!(!is_there(&come) || !is_there(&gone), "the removal is seen after the rest of its batch");
+        }
+        writer.join().expect("it ends");
+        assert!(is_there(&kept) && is_there(&come) && !is_there(&gone));
+    });
+}
+
+#[test]
 fn who_waits_for_a_change_is_woken() {
     explore(|| {
         let disk = SimulatedDisk::new();
