@@ -58,7 +58,7 @@ impl Sizes {
         scarce_cache_bytes: 64 << 20,
         scarce_write_buffer_bytes: 64 << 20,
         scarce_gets: 20_000,
-        scarce_load_seconds_max: 600.0,
+        scarce_load_seconds_max: 300.0,
         scarce_verify_every: 50,
     };
 
