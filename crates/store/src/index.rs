@@ -28,8 +28,8 @@ const SHARD_BITS: u32 = 3;
 /// Slots behind the last home, so that no run wraps around. Uniform keys need no more; where somebody chose keys that
 /// share the last homes, a table gets twice as many until they fit.
 const OVERFLOW_SLOTS: usize = 24;
-/// Most tables that a shard may have had: each has a third more homes than the one before, or twice as many slots behind
-/// the last.
+/// Most tables that a shard may have had. Each has a third more homes than the one before, or twice as many slots behind
+/// the last, or fewer removed entries: who adds and removes for ever needs another index sometime.
 const GENERATIONS_MAX: usize = 128;
 const TOUCHED_LINES: usize = 3;
 const EMPTY: u64 = 0;
@@ -200,8 +200,9 @@ impl Shard {
             while let Some(short) = grown.take_if(|table| !table.insert(key, value)) {
                 grown = short.moved(short.homes as usize, short.overflow() * 2);
             }
-            let Some(grown) = grown else { return false };
-            self.put_in_use(grown);
+            if !grown.is_some_and(|grown| self.put_in_use(grown)) {
+                return false;
+            }
         }
         self.live.store(live, Ordering::Relaxed);
         true
@@ -234,31 +235,31 @@ impl Shard {
             return false;
         }
         let grown = current.map_or_else(|| Table::new(homes, overflow), |(_, table)| table.grown(live));
-        let has_memory = grown.is_some();
-        grown.into_iter().for_each(|grown| self.put_in_use(grown));
-        has_memory
+        grown.is_some_and(|grown| self.put_in_use(grown))
     }
 
     /// Makes room for about `entries` entries, if there are none yet.
     fn reserve(&self, entries: usize) {
         if self.table().is_none() {
             // Without memory for that many, it grows as they come.
-            let table = Table::new(entries * 3 / 2 + 32, OVERFLOW_SLOTS);
-            table.into_iter().for_each(|table| self.put_in_use(table));
+            if let Some(table) = Table::new(entries * 3 / 2 + 32, OVERFLOW_SLOTS) {
+                self.put_in_use(table);
+            }
         }
     }
 
-    fn put_in_use(&self, grown: Table) {
+    /// Puts a table in the place of the one in use, unless there were too many; whether it did.
+    fn put_in_use(&self, grown: Table) -> bool {
         let current = self.table();
         let next = current.map_or(0, |(generation, _)| generation + 1);
-        assert!(
-            next < GENERATIONS_MAX && self.tables[next].set(grown).is_ok(),
-            "an index outgrew its last table"
-        );
+        if self.tables.get(next).is_none_or(|table| table.set(grown).is_err()) {
+            return false;
+        }
         self.current.store(next, Ordering::Release);
         if let Some((_, table)) = current {
             table.slots.give_back();
         }
+        true
     }
 }
 
@@ -300,7 +301,7 @@ impl Index {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::NoMemory`] if the table must grow and the system has no memory for that.
+    /// [`ErrorKind::NoMemory`] if the table must grow and the system has no memory for that, or it has grown too often.
     pub(crate) fn insert(&self, key: u64, value: u64) -> Result<()> {
         debug_assert!(value != EMPTY && value != REMOVED);
         if self.shard(key).insert(key, value) { Ok(()) } else { Err(no_memory()) }
@@ -393,7 +394,7 @@ impl Index {
 
 #[cold]
 fn no_memory() -> Error {
-    Error::new(ErrorKind::NoMemory, "the system has no memory for an index")
+    Error::new(ErrorKind::NoMemory, "there is no memory for an index to grow")
 }
 
 /// The key of a SHA-256: its first eight bytes, so that keys sort like addresses.
@@ -461,6 +462,25 @@ mod tests {
         }
         assert_eq!(index.len(), 4000);
         assert!(index.bytes() < 1 << 20, "{} bytes", index.bytes());
+    }
+
+    #[test]
+    fn an_index_that_has_grown_too_often_refuses_and_stays_as_it_is() {
+        let index = Index::new();
+        index.insert(1, 1).expect("memory");
+        let mut refused = 0;
+        // Nothing is ever left of what is added, and each table is full of it sometime.
+        for (key, value) in keys(10_000, u64::MAX >> 3).zip(2..) {
+            if !index.make_room(1, &mut |_| true) {
+                refused += 1;
+                continue;
+            }
+            index.insert(key, value).expect("there is room");
+            assert!(index.remove(key, value));
+        }
+        assert!(refused > 0, "the test itself is at fault");
+        assert_eq!(values(&index, 1), BTreeSet::from([1]));
+        assert_eq!(index.len(), 1);
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! The default engine: an append-only log, with as much of its index in memory as the budget allows.
 //!
 //! It promises that an acknowledged batch is whole or, below its durability level, gone; that no byte is
-//! returned whose checksum is wrong; that reads by address wait for no writer; that one process has the store.
+//! returned whose checksum is wrong; that what is there is read by address without waiting for a writer; that one
+//! process has the store.
 
 mod active;
 pub(crate) mod backup;
@@ -68,7 +69,7 @@ pub use self::repair::repair;
 use self::scrub::Scrubber;
 use self::sidecar::TableId;
 use self::storage::{Directory, ProcessLock, Storage};
-use self::tables::Tables;
+use self::tables::{Inner, Tables};
 use self::texts::Encoder;
 use self::upkeep::Upkeep;
 use self::writer::{SEGMENT_ROOM_BYTES, Writer};
@@ -322,10 +323,12 @@ impl DiskEngine {
 
     /// An entity or blob that is known to be damaged is not absent.
     fn check_undamaged(&self, key: &[u8; 32]) -> Result<()> {
-        if self.damage.is_empty() {
-            return Ok(());
-        }
-        match self.tables.inner.read().damaged.get(key) {
+        if self.damage.is_empty() { Ok(()) } else { self.check_undamaged_in(&self.tables.inner.read(), key) }
+    }
+
+    /// As [`DiskEngine::check_undamaged`], for who has the lock.
+    fn check_undamaged_in(&self, inner: &Inner, key: &[u8; 32]) -> Result<()> {
+        match inner.damaged.get(key) {
             Some(damaged) => Err(log::corrupt(damaged.location, &format!("{} is damaged", hex(key)))),
             None => Ok(()),
         }
@@ -408,9 +411,7 @@ impl Engine for DiskEngine {
 
     fn addresses(&self, prefix: &AddressPrefix, limit: usize) -> Result<Vec<Address>> {
         self.check_open()?;
-        // Under the lock nothing is made visible.
-        let _inner = self.tables.inner.read();
-        self.log.read_all(|reader| self.addresses_with(&reader, prefix, limit))
+        self.tables.list(|| self.log.read_all(|reader| self.addresses_with(&reader, prefix, limit)))
     }
 
     fn versions(&self, id: &str) -> Result<Vec<Address>> {

@@ -38,8 +38,9 @@ impl SlotMemory {
 
     #[inline]
     pub(super) fn all(&self) -> &[Slot] {
-        // SAFETY: the mapping is page-aligned, has room for that many slots and lives as long as `self`. Zeroed memory is a valid slot, and slots are made of atomics, so changing them through a shared
-        // reference is sound. Nobody makes any other reference into the mapping.
+        // SAFETY: the mapping is page-aligned, has room for that many slots and lives as long as `self`. Zeroed memory is a
+        // valid slot, and slots are made of atomics, so changing them through a shared reference is sound. Nobody makes
+        // any other reference into the mapping.
         unsafe { std::slice::from_raw_parts(self.map.as_ptr().cast::<Slot>(), self.slots) }
     }
 

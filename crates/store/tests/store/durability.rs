@@ -598,3 +598,47 @@ fn ids_that_were_chosen_to_collide_are_stored_found_and_opened_again() {
         assert!(report.damage.is_empty(), "{:?}", report.damage);
     }
 }
+
+#[test]
+fn a_complete_segment_that_was_cut_behind_a_batch_is_damaged_from_opening_on() {
+    let folder = folder();
+    let path = folder.path().join("store");
+    let store = open(&path);
+    // The file that was written to, and where each batch ended in it.
+    let mut ends = Vec::new();
+    for entity in crowd(7, 60) {
+        let mut batch = Batch::new();
+        batch.put_entity(entity);
+        store.commit(batch, Durability::Written).expect("it is stored");
+        let last = segments(&path).pop().expect("there is one");
+        ends.push((last.clone(), fs::metadata(&last).expect("it is there").len()));
+    }
+    store.close().expect("it closes");
+    let last = segments(&path).pop().expect("there is one");
+    ends.retain(|(file, _)| *file != last);
+    assert!(ends.len() > 20, "the segments are too large for this test");
+    let cut = folder.path().join("cut");
+    for (file, end) in &ends {
+        for has_sidecar in [true, false] {
+            image(&path, &cut);
+            let target = cut.join("log").join(file.file_name().expect("it has a name"));
+            if has_sidecar {
+                fs::copy(file.with_extension("idx"), target.with_extension("idx")).expect("it has one");
+            }
+            fs::File::options()
+                .write(true)
+                .open(&target)
+                .and_then(|file| file.set_len(*end))
+                .expect("it is cut");
+            for _ in 0..2 {
+                let store = open(&cut);
+                let damage = store.engine().stats().damage;
+                let stem = file.file_stem().and_then(|stem| stem.to_str()).expect("it has a name");
+                let place = format!("segment {} offset {end}:", stem.trim_start_matches('0'));
+                let told = damage.iter().any(|line| line.starts_with(&place));
+                assert!(told, "{place} sidecar: {has_sidecar}, {damage:?}");
+                assert!(store.engine().may_miss_entities());
+            }
+        }
+    }
+}

@@ -6,7 +6,7 @@
 //! unless it is asked for.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 use quick_cache::Weighter;
@@ -30,8 +30,9 @@ pub(super) struct EntityCache {
     /// What the options ask for; without it the cache is used while memory is scarce.
     bytes_asked: Option<u64>,
     is_on: AtomicBool,
-    /// Entities removed since the store was opened: who reads one while this changes does not keep it.
-    removals: AtomicU64,
+    /// Entities removed since the store was opened: who reads one while this changes does not keep it. Who keeps one has
+    /// the lock, so that none is kept when its removal can be seen.
+    removals: Mutex<u64>,
     memory: Mutex<Reservation>,
 }
 
@@ -51,7 +52,7 @@ impl EntityCache {
             entries: Cache::with_weighter(ENTRIES_AT_FIRST, 0, Weight),
             bytes_asked,
             is_on: AtomicBool::new(false),
-            removals: AtomicU64::new(0),
+            removals: Mutex::new(0),
             memory: Mutex::new(budget.hold(MemoryUse::Cache, 0)),
         }
     }
@@ -103,20 +104,20 @@ impl EntityCache {
         if let Some(entity) = self.entries.get(address) {
             return Ok(Some(StoredEntity::clone(&entity)));
         }
-        let removals = self.removals.load(Ordering::Acquire);
+        let before = *self.removals.lock();
         let Some(entity) = read()? else { return Ok(None) };
-        self.entries.insert(*address, Arc::new(entity.clone()));
-        // One that was removed meanwhile must not stay. If the removal is counted later, it is also taken out
-        // later, by whoever removes it.
-        if self.removals.load(Ordering::Acquire) != removals {
-            self.entries.remove(address);
+        let kept = Arc::new(entity.clone());
+        let removals = self.removals.lock();
+        if *removals == before {
+            self.entries.insert(*address, kept);
         }
         Ok(Some(entity))
     }
 
-    /// Forgets an entity that was removed.
+    /// Forgets an entity that was removed, before anybody can see that.
     pub(super) fn forget(&self, address: &Address) {
-        self.removals.fetch_add(1, Ordering::AcqRel);
+        let mut removals = self.removals.lock();
+        *removals += 1;
         if self.is_on() {
             self.entries.remove(address);
         }

@@ -59,23 +59,24 @@ impl DiskEngine {
         Ok(())
     }
 
-    /// Whether there is memory for what indexes and columns will hold of a batch, which is taken for it then. Only
-    /// the holder of the commit lock may do this.
-    pub(super) fn has_room(&self, growth: &Growth) -> bool {
-        self.has_room_now(growth)
-            || ((self.buffers.let_go() | self.cache.let_go()) && self.has_room_now(growth))
+    /// Whether there is memory for what indexes and columns will hold of a batch, which is taken for it then, behind
+    /// those that were judged and are not visible yet. Only the holder of the commit lock may do this.
+    pub(super) fn has_room(&self, growth: &Growth, judged: &Growth) -> bool {
+        self.has_room_now(growth, judged)
+            || ((self.buffers.let_go() | self.cache.let_go()) && self.has_room_now(growth, judged))
     }
 
-    fn has_room_now(&self, growth: &Growth) -> bool {
-        let active = self.tables.inner.read().active.bytes();
+    fn has_room_now(&self, growth: &Growth, judged: &Growth) -> bool {
+        let active = self.tables.inner.read().active.bytes() + judged.active_bytes;
         if !self.active_memory.lock().try_resize(active + growth.active_bytes) {
             return false;
         }
         let mut reservation = self.index_memory.lock();
         let indexes = &self.log.view.load().indexes;
         let mut allow = |bytes: u64| reservation.try_resize(indexes.bytes() + bytes);
+        // Entities and blobs of batches that were judged are entered already.
         let has_room = indexes.entities.make_room(growth.entities, &mut allow)
-            && indexes.ids.make_room(growth.entities, &mut allow)
+            && indexes.ids.make_room(growth.entities + judged.entities, &mut allow)
             && indexes.blobs.make_room(growth.blobs, &mut allow);
         reservation.resize(indexes.bytes());
         has_room
@@ -83,8 +84,7 @@ impl DiskEngine {
 
     /// Reserves what a batch takes on its way into the log; waits for other batches if it must.
     pub(super) fn reserve_for(&self, batch: &Batch) -> Result<Reservation> {
-        // Its contents are there twice while they are framed, and while the frames are put into the tail.
-        let bytes = 2 * batch.bytes() as u64 + batch.len() as u64 * OPERATION_BYTES;
+        let bytes = batch.bytes() as u64 + batch.len() as u64 * OPERATION_BYTES;
         loop {
             if let Some(reservation) = self.budget.reserve(MemoryUse::Writes, bytes) {
                 return Ok(reservation);
@@ -152,7 +152,9 @@ impl DiskEngine {
     /// Lets go of the indexes of all segments but the one that is being written. Only the holder of the
     /// commit lock may do this.
     pub(super) fn cover_less(&self) -> Result<()> {
-        self.may_cover_more.store(false, Ordering::Release);
+        // Where there is memory, it is an index that can't grow any more which another one takes the place of.
+        let is_scarce = self.budget.total() > self.budget.bytes_max() / 2;
+        self.may_cover_more.store(!is_scarce, Ordering::Release);
         let view = self.log.view.load();
         let indexes = Indexes::new();
         self.tables.inner.read().active.index(&indexes)?;

@@ -1,5 +1,7 @@
 //! Answers that come from columns, and from ranges of keys.
 
+use std::sync::Arc;
+
 use statlas_core::{Address, AddressPrefix, Coordinates};
 
 use super::DiskEngine;
@@ -8,6 +10,7 @@ use super::format::{Location, SegmentId};
 use super::log::Reader;
 use super::lookup::{entity_at, place_of};
 use super::sidecar::TableId;
+use super::tables::Inner;
 use super::view::{View, row_at};
 use crate::columns::{self, ColumnId, RowId, Rows};
 use crate::engine::{Neighbour, Page};
@@ -55,32 +58,37 @@ impl<'a> Parts<'a> {
 }
 
 impl DiskEngine {
-    /// What `answer` makes of all rows, which do not change meanwhile.
-    fn with_parts<T>(&self, answer: impl FnOnce(&Parts<'_>, Reader<'_>) -> Result<T>) -> Result<T> {
+    /// What `answer` makes of all rows, which do not change meanwhile, and the view that they were seen in.
+    fn with_parts<T>(
+        &self,
+        answer: impl FnOnce(&Parts<'_>, Reader<'_>, &Inner) -> Result<T>,
+    ) -> Result<(T, Arc<View>)> {
         // The lock comes first: under it, rows do not move from the active segment into a sidecar.
         let inner = self.tables.inner.read();
         let view = self.log.view.load_full();
-        answer(&Parts::new(&view, &inner.active), self.log.reader(&view))
+        let answer = answer(&Parts::new(&view, &inner.active), self.log.reader(&view), &inner)?;
+        Ok((answer, view))
     }
 
     pub(super) fn find_rows(&self, query: &Query) -> Result<Page> {
-        let (places, next) = self.with_parts(|parts, reader| {
+        let ((places, next), view) = self.with_parts(|parts, reader, _| {
             let mut has_neighbours = parts.has_neighbours(reader, &query.filter);
             let (hits, more) = columns::find(&parts.rows, query, &mut has_neighbours)?;
             let next = hits.last().filter(|_| more).map(|hit| query.cursor(hit.cursor));
             let places: Vec<Location> = hits.iter().map(|hit| parts.location(hit.row, hit.place)).collect();
             Ok((places, next))
         })?;
-        let entities = self.log.read_all(|reader| {
-            places.iter().map(|place| entity_at(&reader, *place)).collect::<Result<Vec<_>>>()
-        })?;
+        // Without the lock, but in the same view: compaction may have moved them in another one.
+        let reader = self.log.reader(&view);
+        let entities = places.iter().map(|place| entity_at(&reader, *place)).collect::<Result<Vec<_>>>()?;
         Ok(Page { entities, next })
     }
 
     pub(super) fn count_rows(&self, filter: &Filter) -> Result<u64> {
-        self.with_parts(|parts, reader| {
+        let (count, _) = self.with_parts(|parts, reader, _| {
             columns::count(&parts.rows, filter, &mut parts.has_neighbours(reader, filter))
-        })
+        })?;
+        Ok(count)
     }
 
     pub(super) fn near_rows(
@@ -89,9 +97,9 @@ impl DiskEngine {
         k: usize,
         except: Option<&Address>,
     ) -> Result<Vec<Neighbour>> {
-        self.with_parts(|parts, reader| {
+        let (neighbours, _) = self.with_parts(|parts, reader, inner| {
             let except = match except {
-                Some(address) => self.row_of(parts, &reader, address)?,
+                Some(address) => self.row_of(parts, &reader, inner, address)?,
                 None => None,
             };
             let found = columns::near(&parts.rows, position, k, except)?;
@@ -100,13 +108,20 @@ impl DiskEngine {
                 Ok(Neighbour { similarity: near.similarity, entity })
             };
             found.into_iter().map(neighbour).collect()
-        })
+        })?;
+        Ok(neighbours)
     }
 
-    fn row_of(&self, parts: &Parts<'_>, reader: &Reader<'_>, address: &Address) -> Result<Option<RowId>> {
+    fn row_of(
+        &self,
+        parts: &Parts<'_>,
+        reader: &Reader<'_>,
+        inner: &Inner,
+        address: &Address,
+    ) -> Result<Option<RowId>> {
         let published = self.published.load(std::sync::atomic::Ordering::Acquire);
         let Some(place) = place_of(reader, TableId::Entities, &address.0, published)? else {
-            self.check_undamaged(&address.0)?;
+            self.check_undamaged_in(inner, &address.0)?;
             return Ok(None);
         };
         let Some(part) = parts.ids.iter().position(|id| *id == place.segment()) else { return Ok(None) };

@@ -19,7 +19,7 @@ use super::log::{Log, LogFile};
 use super::lookup::place_of;
 use super::records::count_records;
 use super::scan::{Change, Damage, Depth, Placed, ScannedBatch, ScannedSegment, Seems, scan_in_order};
-use super::seal::{keep_sidecar, keep_sidecar_for_now, open_sidecar, sealed_bytes};
+use super::seal::{keep_sidecar, keep_sidecar_for_now, open_sidecar};
 use super::sidecar::{Identity, Sidecar, TableId};
 use super::storage::Storage;
 use super::suspects::Suspects;
@@ -50,9 +50,6 @@ struct Source {
     found: FoundFile,
     /// What its sidecar knows; without one it is read.
     sidecar: Option<Sidecar>,
-    /// How many bytes the file lacks that it had when its sidecar was made. The end of a file that a writer made says that
-    /// it is the end; a compacted one may have been cut behind any batch.
-    missing_bytes: u64,
 }
 
 /// Reads the log of a store.
@@ -88,10 +85,7 @@ fn recover_with(
         let identity = Identity { store_id, segment: found.log.id.0, log_bytes: found.log.written() };
         let complete = use_sidecars && at < last && found.header.is_ok() && !found.is_foreign;
         let sidecar = if complete { open_sidecar(storage, &identity).ok() } else { None };
-        let is_cut = complete && sidecar.is_none() && found.log.id.is_compacted();
-        let sealed_bytes = if is_cut { sealed_bytes(storage, &identity) } else { None };
-        let missing_bytes = sealed_bytes.map_or(0, |bytes| bytes.saturating_sub(identity.log_bytes));
-        Source { found, sidecar, missing_bytes }
+        Source { found, sidecar }
     };
     let sources: Vec<Source> = found.into_iter().enumerate().map(with_sidecar).collect();
     let to_scan: Vec<_> = sources
@@ -104,10 +98,10 @@ fn recover_with(
     let mut sources = sources.into_iter();
     scan_in_order(&to_scan, Depth::Rows, |scanned| {
         for source in sources.by_ref() {
-            let Source { found, sidecar, missing_bytes } = source;
+            let Source { found, sidecar } = source;
             match sidecar {
                 Some(sidecar) => recovery.take_over(found, sidecar)?,
-                None => return recovery.read(found, scanned, missing_bytes),
+                None => return recovery.read(found, scanned),
             }
         }
         Ok(())
@@ -203,17 +197,10 @@ impl<'a> Recovery<'a> {
     }
 
     /// Takes over a segment that was read.
-    fn read(&mut self, found: FoundFile, scanned: ScannedSegment, missing_bytes: u64) -> Result<()> {
+    fn read(&mut self, found: FoundFile, scanned: ScannedSegment) -> Result<()> {
         let FoundFile { log, header, is_last, is_foreign } = found;
         self.number(&log);
         self.last = None;
-        let damage_before = self.damage.len();
-        if missing_bytes > 0 {
-            let end = scanned.bytes;
-            self.damage
-                .push(format!("{} offset {end}: the file lacks its last {missing_bytes} bytes", log.id));
-            self.is_lossy = true;
-        }
         if let Err(reason) = header {
             self.damage.push(format!("{} offset 0: {reason}", log.id));
             self.is_lossy = true;
@@ -224,6 +211,7 @@ impl<'a> Recovery<'a> {
             self.is_lossy = true;
             return Ok(());
         }
+        let damage_before = self.damage.len();
         let mut segments = self.segments.clone();
         segments.push(Segment { log: Arc::clone(&log), sealed: None });
         self.log.view.store(Arc::new(View::new(segments, Indexes::new())));
@@ -243,6 +231,11 @@ impl<'a> Recovery<'a> {
             return Ok(());
         }
         self.has_read_complete = true;
+        if !self.continued && self.damage.len() == damage_before {
+            // Cut behind a batch, it looks whole but for the frame that ends it.
+            self.damage.push(format!("{} offset {end}: the end of the file is missing", log.id));
+            self.is_lossy = true;
+        }
         let is_damaged = self.damage.len() > damage_before;
         let is_whole = !is_damaged && !self.is_compacted;
         if !is_whole {

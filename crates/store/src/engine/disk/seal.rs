@@ -113,24 +113,15 @@ pub(super) fn open_sidecar(
     identity: &Identity,
 ) -> std::result::Result<Sidecar, String> {
     let name = SegmentId(identity.segment).sidecar_name();
-    let map = map_sidecar(storage, &name).map_err(|error| error.to_string())?;
+    let open = || {
+        let file = storage.open(&name, false)?;
+        let bytes = file.len()?;
+        // A crash may leave it empty; nothing can't be mapped, and behind its end no byte may be read.
+        if bytes == 0 {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
+        file.map(usize::try_from(bytes).unwrap_or(usize::MAX))
+    };
+    let map = open().map_err(|error| error.to_string())?;
     Sidecar::open(SidecarMemory::Mapped(map), name, identity)
-}
-
-/// How long a segment was when its sidecar was made, if there is one whose header is whole.
-pub(super) fn sealed_bytes(storage: &dyn Storage, identity: &Identity) -> Option<u64> {
-    let map = map_sidecar(storage, &SegmentId(identity.segment).sidecar_name()).ok()?;
-    let described = Identity::described(map.bytes())?;
-    let is_it = (described.store_id, described.segment) == (identity.store_id, identity.segment);
-    is_it.then_some(described.log_bytes)
-}
-
-fn map_sidecar(storage: &dyn Storage, name: &str) -> std::io::Result<Box<dyn Mapping>> {
-    let file = storage.open(name, false)?;
-    let bytes = file.len()?;
-    // A crash may leave it empty; nothing can't be mapped, and behind its end no byte may be read.
-    if bytes == 0 {
-        return Err(std::io::ErrorKind::UnexpectedEof.into());
-    }
-    file.map(usize::try_from(bytes).unwrap_or(usize::MAX))
 }

@@ -81,25 +81,30 @@ pub(super) struct AppliedBatch<'a> {
 ///
 /// They stand behind the end of what is published, so nobody finds them before the batch is visible. If it never will be,
 /// nothing else is published either until the store is opened again. Until then the indexes must stay the same.
-pub(super) fn enter_new(reader: &Reader<'_>, changes: &[Placed], suspects: &Suspects) -> Vec<bool> {
+///
+/// # Errors
+///
+/// [`ErrorKind::NoMemory`](crate::ErrorKind::NoMemory) if the system refuses memory that the budget had. Part of the batch
+/// may have been entered then.
+pub(super) fn enter_new(reader: &Reader<'_>, changes: &[Placed], suspects: &Suspects) -> Result<Vec<bool>> {
     let indexes = &reader.view.indexes;
     let mut entered = Vec::with_capacity(changes.len());
-    let mut enter = |placed: &Placed| {
-        let is_new = key_in_table(&placed.change).is_some_and(|(table, key)| {
-            let index = indexes.of(table);
-            // Without memory it is tried again, and reported, when the batch is made visible.
-            !suspects.may_hold(table, key)
-                && index.insert_new(key, placed.location.0).is_ok_and(|is_new| is_new)
+    let mut enter = |placed: &Placed| -> Result<()> {
+        entered.push(match key_in_table(&placed.change) {
+            Some((table, key)) if !suspects.may_hold(table, key) => {
+                indexes.of(table).insert_new(key, placed.location.0)?
+            }
+            _ => false,
         });
-        entered.push(is_new);
+        Ok(())
     };
     for chunk in changes.chunks(LOOKED_AHEAD) {
         if changes.len() > LOOKED_AHEAD {
             indexes.touch(chunk.iter().filter_map(|placed| key_in_table(&placed.change)));
         }
-        chunk.iter().for_each(&mut enter);
+        chunk.iter().try_for_each(&mut enter)?;
     }
-    entered
+    Ok(entered)
 }
 
 /// Where the indexes have the entity or blob that a change adds.
@@ -133,15 +138,31 @@ impl Tables {
     #[inline]
     pub(super) fn find<T>(&self, mut find: impl FnMut() -> Result<Option<T>>) -> Result<Option<T>> {
         loop {
-            let before = self.hiding.load(Ordering::Acquire);
-            let found = find()?;
-            if found.is_some() || (before.is_multiple_of(2) && self.hiding.load(Ordering::Acquire) == before)
-            {
+            let (found, is_certain) = self.observe(&mut find)?;
+            if found.is_some() || is_certain {
                 return Ok(found);
             }
             // Until the batch is visible.
             drop(self.inner.read());
         }
+    }
+
+    /// What `list` lists of the indexes, without a lock if nothing is made visible meanwhile that hides entries.
+    pub(super) fn list<T>(&self, mut list: impl FnMut() -> Result<T>) -> Result<T> {
+        let (listed, is_certain) = self.observe(&mut list)?;
+        if is_certain {
+            return Ok(listed);
+        }
+        let _nothing_is_made_visible = self.inner.read();
+        list()
+    }
+
+    /// What `read` reads, and whether no entry was hidden meanwhile.
+    #[inline]
+    fn observe<T>(&self, read: &mut impl FnMut() -> Result<T>) -> Result<(T, bool)> {
+        let before = self.hiding.load(Ordering::Acquire);
+        let found = read()?;
+        Ok((found, before.is_multiple_of(2) && self.hiding.load(Ordering::Acquire) == before))
     }
 
     /// Makes a batch visible; `publish` is called when all of it is in place, before anybody can see it.

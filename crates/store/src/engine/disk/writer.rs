@@ -22,7 +22,7 @@ use super::tables::{AppliedBatch, enter_new};
 use crate::batch::{Batch, Operation};
 use crate::budget::{MEMORY_BYTES_MIN, Reservation};
 use crate::engine::{Commit, Durability};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{BATCH_BYTES_MAX, BATCH_OPERATIONS_MAX};
 use crate::overlay::{Overlay, Plan, judge};
 
@@ -144,6 +144,9 @@ impl DiskEngine {
                 .check_usable()
                 .and_then(|()| self.make_room(writer, &mut group, &mut encoded))
                 .and_then(|()| self.judge_and_append(writer, &mut group.overlay, &encoded));
+            if outcome.is_ok() {
+                group.growth = group.growth + Growth::of(&encoded.batch);
+            }
             // Its owner frees it, in a thread that holds no lock.
             *request.encoded.lock() = Some(encoded);
             match outcome {
@@ -180,21 +183,26 @@ impl DiskEngine {
             self.end_segment(writer, group, encoded)?;
         }
         let growth = Growth::of(&encoded.batch);
-        if !self.has_room(&(group.growth + growth)) {
-            // Whatever was judged by these indexes must be visible before others take their place.
-            self.finish_group(writer, group);
-            self.check_usable()?;
-            self.cover_less()?;
-            if !self.has_room(&growth) {
-                self.end_segment(writer, group, encoded)?;
-                self.cover_less()?;
-                if !self.has_room(&growth) {
-                    return Err(self.no_memory("what is kept in memory of a batch", growth.bytes()));
-                }
-            }
+        if self.has_room(&growth, &group.growth) {
+            return Ok(());
         }
-        group.growth = group.growth + growth;
-        Ok(())
+        // Whatever was judged by these indexes must be visible before others take their place.
+        self.finish_group(writer, group);
+        self.check_usable()?;
+        let has_room = || self.has_room(&growth, &Growth::default());
+        if has_room() {
+            return Ok(());
+        }
+        self.cover_less()?;
+        if has_room() {
+            return Ok(());
+        }
+        self.end_segment(writer, group, encoded)?;
+        self.cover_less()?;
+        if has_room() {
+            return Ok(());
+        }
+        Err(self.no_memory("what is kept in memory of a batch", growth.bytes()))
     }
 
     /// Begins a new segment, unless nothing stands in this one.
@@ -224,7 +232,8 @@ impl DiskEngine {
         overlay.absorb(above);
         self.freeing.noted.note(batch);
         let appended = self.append(writer, encoded, &plan)?;
-        let entered = enter_new(&reader, &appended.changes, &suspects);
+        let entered =
+            enter_new(&reader, &appended.changes, &suspects).map_err(|error| self.poison(writer, error))?;
         Ok(Appended { suspects, entered, ..appended })
     }
 
@@ -267,6 +276,8 @@ impl DiskEngine {
 
     /// Brings everything up to a level of durability.
     pub(super) fn reach(&self, writer: &mut Writer, durability: Durability) -> Result<()> {
+        // Who waited for the commit lock may find that somebody else failed meanwhile.
+        self.check_usable()?;
         let buffered = self.log.tail.read().bytes.len();
         if durability > Durability::Buffered || buffered > TAIL_BYTES_MAX {
             self.flush(writer)?;
@@ -311,6 +322,7 @@ impl DiskEngine {
 
     /// Ends the segment and begins the next. What stands in an ended segment is synced.
     pub(super) fn roll(&self, writer: &mut Writer) -> Result<()> {
+        self.check_usable()?;
         self.flush(writer)?;
         self.sync_segment(writer)?;
         let number = writer.segment.last + 1;
@@ -381,7 +393,8 @@ impl DiskEngine {
             // It is in the log, but not visible as a whole: only opening the store again mends that.
             let message = format!("making revision {} visible failed: {error}", commit.revision);
             self.poisoned.lock().get_or_insert_with(|| message.clone());
-            return Err(Error::new(error.kind(), message));
+            let message = format!("{}: {message}; opening the store again shows it", self.path.display());
+            return Err(Error::new(ErrorKind::Poisoned, message));
         }
         self.waiting.wake();
         Ok(commit)
@@ -490,13 +503,13 @@ mod tests {
         batch
     }
 
-    /// Commits two batches as a group, in which the reservation of memory number `count` is refused; which of them were
-    /// stored, and whether the indexes were let go of.
-    fn commit_with_refusal(engine: &DiskEngine, batches: [Batch; 2], count: u64) -> ([bool; 2], bool) {
+    /// Commits two batches as a group, in which every reservation of memory behind the first `count` is refused; which of
+    /// them were stored, and whether the indexes were let go of.
+    fn commit_with_refusals(engine: &DiskEngine, batches: [Batch; 2], count: u64) -> ([bool; 2], bool) {
         let [first, second] = batches.map(|batch| Request::new(engine.encode(batch), Durability::Written));
         let indexes = || Arc::clone(&engine.log.view.load().indexes);
         let before = indexes();
-        engine.budget.refusals().refuse_after(count, 0);
+        engine.budget.refusals().refuse_after(count, 1);
         engine.commit_group(&mut engine.writer.lock(), &[Arc::clone(&first), Arc::clone(&second)]);
         engine.budget.refusals().end();
         let is_stored = |request: Arc<Request>| match request.take_answer() {
@@ -522,7 +535,7 @@ mod tests {
                 batch.put_blob(entities[0].canonical());
                 batch
             };
-            let (stored, is_replaced) = commit_with_refusal(&engine, crowds.each_ref().map(batch), count);
+            let (stored, is_replaced) = commit_with_refusals(&engine, crowds.each_ref().map(batch), count);
             replaced += u32::from(is_replaced);
             for (entities, _) in crowds.iter().zip(stored).filter(|(_, is_stored)| *is_stored) {
                 for entity in entities {
@@ -549,7 +562,7 @@ mod tests {
             engine.commit(batch_of(&versions(0)), Durability::Written).expect("it is stored");
             engine.roll(&mut engine.writer.lock()).expect("it can be sealed");
             let batches = [batch_of(&versions(1)), batch_of(&crowd(count, 400))];
-            let ([first, second], is_replaced) = commit_with_refusal(&engine, batches, count);
+            let ([first, second], is_replaced) = commit_with_refusals(&engine, batches, count);
             replaced += u32::from(is_replaced);
             let ids = (IDS + if second { 400 } else { 0 }) as u64;
             let latest = Filter { latest: true, ..Filter::default() };
@@ -582,5 +595,30 @@ mod tests {
         assert_eq!(refused.expect_err("it must not be stored").kind(), ErrorKind::Poisoned);
         let is_there = |entity: &Entity| engine.entity(&entity.address()).expect("it is sound").is_some();
         assert_eq!(entities.iter().map(is_there).collect::<Vec<_>>(), [true, false, false]);
+    }
+
+    #[test]
+    fn nothing_is_written_to_a_store_that_has_failed_by_those_who_waited_for_the_commit_lock() {
+        let disk = SimulatedDisk::new();
+        let options = Options { maintenance: false, ..Options::default() };
+        let engine = disk.open_engine(&options).expect("it opens");
+        let entities = crowd(1, 2);
+        engine.commit(batch_of(&entities[..1]), Durability::Synced).expect("it is stored");
+        let name = engine.writer.lock().segment.id.file_name();
+        let is_write = |call: &Call| call.operation == Operation::Write && *call.name == *name;
+        let number = disk.calls().iter().filter(|call| is_write(call)).count() as u32;
+        let call = Call { name: name.as_str().into(), operation: Operation::Write, number };
+        disk.plan(Some(Plan { call, fault: Fault::NoSpace, for_good: false }));
+        let refused = engine.commit(batch_of(&entities[1..]), Durability::Written).expect_err("it is full");
+        assert!(refused.to_string().contains("the batch was not stored"), "{refused}");
+        let mut writer = engine.writer.lock();
+        let reached = engine.reach(&mut writer, Durability::Synced);
+        assert_eq!(reached.expect_err("it has failed").kind(), ErrorKind::Poisoned);
+        let rolled = engine.roll(&mut writer);
+        assert_eq!(rolled.expect_err("it has failed").kind(), ErrorKind::Poisoned);
+        drop(writer);
+        let left = disk.kill().open_engine(&options).expect("it opens");
+        let is_there = |entity: &Entity| left.entity(&entity.address()).expect("it is sound").is_some();
+        assert_eq!(entities.iter().map(is_there).collect::<Vec<_>>(), [true, false]);
     }
 }

@@ -195,14 +195,19 @@ impl<'a> Copying<'a> {
             let mut cursor = InputCursor { number, input, sealed, row: 0, texts };
             let mut buffer = self.engine.buffers.take(WINDOW_BYTES);
             let mut window = Window::new(&*input.log.file, input.log.written(), input.log.salt, &mut buffer);
-            let mut at = SEGMENT_HEADER_BYTES as u64;
+            let (mut at, mut last) = (SEGMENT_HEADER_BYTES as u64, None);
             while at < input.log.written() {
                 let place = Location::new(input.log.id, at);
                 let frame = window.frame(at).map_err(failed)?.map_err(|reason| corrupt(place, reason))?;
+                last = Some(frame.header.kind);
                 let bytes = frame.header.frame_bytes() as u64;
                 self.frame(&mut cursor, at, &frame)?;
                 at += bytes;
                 pace(bytes)?;
+            }
+            if last != Some(Kind::Continued) {
+                // What is missing must stay known.
+                return Err(corrupt(Location::new(input.log.id, at), "the end of the file is missing"));
             }
         }
         self.finish()

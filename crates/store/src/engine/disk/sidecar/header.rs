@@ -97,11 +97,6 @@ impl Header {
 }
 
 impl Identity {
-    /// Which segment the sidecar in a file describes, if its header is whole.
-    pub(crate) fn described(sidecar: &[u8]) -> Option<Self> {
-        Header::decode(sidecar).ok().map(|header| header.identity)
-    }
-
     /// Why a sidecar of this identity is not the one that is wanted, if it is not.
     pub(super) fn differs_from(&self, expected: &Self) -> Option<String> {
         if self.store_id != expected.store_id {
