@@ -4,12 +4,12 @@ use std::fs;
 use std::path::Path;
 
 use statlas_core::Address;
-use statlas_store::testing::version;
+use statlas_store::testing::{crowd, version};
 use statlas_store::{
     Batch, Durability, ErrorKind, Expected, Filter, Location, Options, Query, RecordKey, Store, StoredEntity,
 };
 
-use crate::durability::{folder, last_segment, open, segments};
+use crate::durability::{folder, image, last_segment, open, segments};
 
 /// Flips a bit inside the first occurrence of a text in a file.
 fn flip_inside(path: &Path, text: &str) {
@@ -157,4 +157,48 @@ fn nothing_is_written_behind_a_last_segment_of_another_store() {
     let store = open(&path);
     assert!(store.get(&address).expect("it is sound").is_some());
     assert_eq!(store.engine().versions("b").expect("it is not this store's"), Vec::new());
+}
+
+#[test]
+fn a_complete_segment_that_was_cut_behind_a_batch_is_damaged_from_opening_on() {
+    let folder = folder();
+    let path = folder.path().join("store");
+    let store = open(&path);
+    // The file that was written to, and where each batch ended in it.
+    let mut ends = Vec::new();
+    for entity in crowd(7, 60) {
+        let mut batch = Batch::new();
+        batch.put_entity(entity);
+        store.commit(batch, Durability::Written).expect("it is stored");
+        let last = segments(&path).pop().expect("there is one");
+        ends.push((last.clone(), fs::metadata(&last).expect("it is there").len()));
+    }
+    store.close().expect("it closes");
+    let last = segments(&path).pop().expect("there is one");
+    ends.retain(|(file, _)| *file != last);
+    assert!(ends.len() > 20, "the segments are too large for this test");
+    let cut = folder.path().join("cut");
+    for (file, end) in &ends {
+        for has_sidecar in [true, false] {
+            image(&path, &cut);
+            let target = cut.join("log").join(file.file_name().expect("it has a name"));
+            if has_sidecar {
+                fs::copy(file.with_extension("idx"), target.with_extension("idx")).expect("it has one");
+            }
+            fs::File::options()
+                .write(true)
+                .open(&target)
+                .and_then(|file| file.set_len(*end))
+                .expect("it is cut");
+            for _ in 0..2 {
+                let store = open(&cut);
+                let damage = store.engine().stats().damage;
+                let stem = file.file_stem().and_then(|stem| stem.to_str()).expect("it has a name");
+                let place = format!("segment {} offset {end}:", stem.trim_start_matches('0'));
+                let told = damage.iter().any(|line| line.starts_with(&place));
+                assert!(told, "{place} sidecar: {has_sidecar}, {damage:?}");
+                assert!(store.engine().may_miss_entities());
+            }
+        }
+    }
 }

@@ -38,7 +38,7 @@ pub(crate) fn folder() -> TempDir {
 }
 
 /// Copies all files of a store, as they are now, to a new place.
-fn image(store: &Path, target: &Path) {
+pub(crate) fn image(store: &Path, target: &Path) {
     if target.exists() {
         fs::remove_dir_all(target).expect("the old image can be removed");
     }
@@ -536,109 +536,4 @@ fn a_damaged_header_of_the_store_is_reported() {
     assert_eq!(try_open(&path).err().expect("the header is missing").kind(), ErrorKind::Corrupt);
     fs::write(&header, &sound).expect("it can be written");
     assert_eq!(open(&path).engine().stats().entities, 1);
-}
-
-/// Ids whose hashes begin with so many ones that no index of any size parts them.
-const IDS_CHOSEN_TO_COLLIDE: [&str; 32] = [
-    "[vz#mviY",
-    "p}SAO<bX",
-    "}?-bPq9F",
-    "%QDc~/i[",
-    "vxW^%v]K",
-    "!0OJ~jph",
-    "{Y41\\^c7",
-    "QL1XA@c)",
-    ">6x`HkCk",
-    "DVJyj2Uy",
-    "YHVNl~.{",
-    "Y+.2G6B%",
-    "-4@Wn$PR",
-    "fhO@5ZK1",
-    "\\[bb$amP",
-    "YrQE^e~N",
-    ".f|~&F1N",
-    "S;{d/m1n",
-    "hpo?QXv6",
-    "&|m):sJ`",
-    "_5Frq-63",
-    "4s-O/Wx*",
-    "?{1F5=mG",
-    "N1-33]3H",
-    "$/25`xzQ",
-    "\\E(S0jsz",
-    "FXe(g_Lm",
-    "8+v@V6pi",
-    ";-hyU5oQ",
-    "`UasH$p,",
-    "}*+U~7e/",
-    "0$iwH)mg",
-];
-
-#[test]
-fn ids_that_were_chosen_to_collide_are_stored_found_and_opened_again() {
-    let folder = folder();
-    let path = folder.path().join("store");
-    let entities = IDS_CHOSEN_TO_COLLIDE.map(|id| version(id, 0));
-    let store = open(&path);
-    for entity in &entities {
-        let mut batch = Batch::new();
-        batch.put_entity(entity.clone());
-        store.commit(batch, Durability::Written).expect("it is stored");
-    }
-    let images = [folder.path().join("killed"), path.clone()];
-    image(&path, &images[0]);
-    store.close().expect("it closes");
-    for path in images {
-        let store = open(&path);
-        for entity in &entities {
-            let found = store.head(entity.id()).expect("nothing is damaged").expect("it is there");
-            assert_eq!(found.address(), entity.address());
-        }
-        let report = store.engine().check(&mut |_, _| {}).expect("it can be checked");
-        assert!(report.damage.is_empty(), "{:?}", report.damage);
-    }
-}
-
-#[test]
-fn a_complete_segment_that_was_cut_behind_a_batch_is_damaged_from_opening_on() {
-    let folder = folder();
-    let path = folder.path().join("store");
-    let store = open(&path);
-    // The file that was written to, and where each batch ended in it.
-    let mut ends = Vec::new();
-    for entity in crowd(7, 60) {
-        let mut batch = Batch::new();
-        batch.put_entity(entity);
-        store.commit(batch, Durability::Written).expect("it is stored");
-        let last = segments(&path).pop().expect("there is one");
-        ends.push((last.clone(), fs::metadata(&last).expect("it is there").len()));
-    }
-    store.close().expect("it closes");
-    let last = segments(&path).pop().expect("there is one");
-    ends.retain(|(file, _)| *file != last);
-    assert!(ends.len() > 20, "the segments are too large for this test");
-    let cut = folder.path().join("cut");
-    for (file, end) in &ends {
-        for has_sidecar in [true, false] {
-            image(&path, &cut);
-            let target = cut.join("log").join(file.file_name().expect("it has a name"));
-            if has_sidecar {
-                fs::copy(file.with_extension("idx"), target.with_extension("idx")).expect("it has one");
-            }
-            fs::File::options()
-                .write(true)
-                .open(&target)
-                .and_then(|file| file.set_len(*end))
-                .expect("it is cut");
-            for _ in 0..2 {
-                let store = open(&cut);
-                let damage = store.engine().stats().damage;
-                let stem = file.file_stem().and_then(|stem| stem.to_str()).expect("it has a name");
-                let place = format!("segment {} offset {end}:", stem.trim_start_matches('0'));
-                let told = damage.iter().any(|line| line.starts_with(&place));
-                assert!(told, "{place} sidecar: {has_sidecar}, {damage:?}");
-                assert!(store.engine().may_miss_entities());
-            }
-        }
-    }
 }

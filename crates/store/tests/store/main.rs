@@ -2,6 +2,7 @@
 
 mod aged;
 mod backup;
+mod collisions;
 mod compression;
 mod conformance;
 mod corpus;
