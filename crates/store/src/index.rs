@@ -212,7 +212,7 @@ impl Shard {
     fn insert_new(&self, key: u64, value: u64) -> Option<bool> {
         let table = self.table().map(|(_, table)| table);
         if let Some(added) = table.filter(|table| !table.is_full()).and_then(|t| t.insert_new(key, value)) {
-            self.live.store(self.live.load(Ordering::Relaxed) + usize::from(added), Ordering::Relaxed);
+            add(&self.live, usize::from(added));
             return Some(added);
         }
         // The table has to grow.

@@ -41,6 +41,15 @@ fn commit_with_refusals(engine: &DiskEngine, batches: [Batch; 2], count: u64) ->
     ([is_stored(first), is_stored(second)], !Arc::ptr_eq(&before, &indexes()))
 }
 
+/// Lets the next write to the segment that is being written fail.
+fn strike_next_write(disk: &SimulatedDisk, engine: &DiskEngine, fault: Fault) {
+    let name = engine.writer.lock().segment.id.file_name();
+    let is_write = |call: &Call| call.operation == Operation::Write && *call.name == *name;
+    let number = disk.calls().iter().filter(|call| is_write(call)).count() as u32;
+    let call = Call { name: name.as_str().into(), operation: Operation::Write, number };
+    disk.plan(Some(Plan { call, fault, for_good: false }));
+}
+
 #[test]
 fn a_batch_is_found_though_the_indexes_are_let_go_of_for_one_behind_it_in_its_group() {
     let mut replaced = 0;
@@ -102,11 +111,7 @@ fn nothing_is_stored_behind_a_commit_that_a_bug_ended_and_nothing_of_it_is_seen(
     let engine = disk.open_engine(&options).expect("it opens");
     let entities = crowd(1, 3);
     engine.commit(batch_of(&entities[..1]), Durability::Written).expect("it is stored");
-    let name = engine.writer.lock().segment.id.file_name();
-    let is_write = |call: &Call| call.operation == Operation::Write && *call.name == *name;
-    let number = disk.calls().iter().filter(|call| is_write(call)).count() as u32;
-    let call = Call { name: name.as_str().into(), operation: Operation::Write, number };
-    disk.plan(Some(Plan { call, fault: Fault::Panic, for_good: false }));
+    strike_next_write(&disk, &engine, Fault::Panic);
     let commit = || engine.commit(batch_of(&entities[1..2]), Durability::Written);
     assert!(catch_unwind(AssertUnwindSafe(commit)).is_err(), "the disk did not strike");
     let refused = engine.commit(batch_of(&entities[2..]), Durability::Written);
@@ -122,11 +127,7 @@ fn nothing_is_written_to_a_store_that_has_failed_by_those_who_waited_for_the_com
     let engine = disk.open_engine(&options).expect("it opens");
     let entities = crowd(1, 2);
     engine.commit(batch_of(&entities[..1]), Durability::Synced).expect("it is stored");
-    let name = engine.writer.lock().segment.id.file_name();
-    let is_write = |call: &Call| call.operation == Operation::Write && *call.name == *name;
-    let number = disk.calls().iter().filter(|call| is_write(call)).count() as u32;
-    let call = Call { name: name.as_str().into(), operation: Operation::Write, number };
-    disk.plan(Some(Plan { call, fault: Fault::NoSpace, for_good: false }));
+    strike_next_write(&disk, &engine, Fault::NoSpace);
     let refused = engine.commit(batch_of(&entities[1..]), Durability::Written).expect_err("it is full");
     assert!(refused.to_string().contains("the batch was not stored"), "{refused}");
     let mut writer = engine.writer.lock();
