@@ -243,7 +243,7 @@ pub fn damaged_store(bytes: &[u8]) {
 pub fn scrub_state(bytes: &[u8]) {
     let mut sealed = bytes.to_vec();
     seal(&mut sealed);
-    for (bytes, is_made_up) in [(bytes, false), (&sealed, true)] {
+    for bytes in [bytes, &sealed] {
         let disk = SAMPLE.disk.crash(Crash::Everything, &mut Random::new(0));
         disk.set_content("SCRUB", Some(bytes));
         let store = disk.open_store(&options()).expect("the file is no part of what is stored");
@@ -252,8 +252,7 @@ pub fn scrub_state(bytes: &[u8]) {
         let rest = ScrubOptions::default();
         for options in [some, rest] {
             let report = store.engine().scrub(&options, &mut |_, _| ()).expect("a sound store can be read");
-            let is_sound = report.damage.is_empty();
-            assert!(is_made_up || is_sound, "a sound store is found damaged: {:?}", report.damage);
+            assert!(report.damage.is_empty(), "a sound store is found damaged: {:?}", report.damage);
         }
         SAMPLE.check(&store);
     }

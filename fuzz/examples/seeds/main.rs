@@ -108,6 +108,14 @@ impl Corpus {
             let options = ScrubOptions { bytes_max, ..ScrubOptions::default() };
             store.engine().scrub(&options, &mut |_, _| ()).map_err(other)?;
             let state = disk.content("SCRUB").unwrap_or_default();
+            if bytes_max == 1 {
+                // Between two frames' beginnings; and more bytes read than can be counted. The target seals them.
+                for (name, at, value) in [("between-frames", 24, 8), ("counted-out", 48, u64::MAX)] {
+                    let mut astray = state.clone();
+                    astray[at..at + 8].copy_from_slice(&value.to_le_bytes());
+                    self.add("scrub_state", name, astray)?;
+                }
+            }
             self.add("scrub_state", if bytes_max == 0 { "done" } else { "under-way" }, state)?;
         }
         let mut random = Random::new(5);

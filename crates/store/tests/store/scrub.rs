@@ -69,6 +69,28 @@ fn a_pass_reads_everything_once_in_pieces_over_openings() {
 }
 
 #[test]
+fn a_state_of_something_else_makes_no_sound_store_damaged() {
+    let folder = folder();
+    let path = folder.path().join("store");
+    let store = open(&path);
+    fill(&store, 0..40);
+    scrub(&store, &PIECE);
+    drop(store);
+    let state = fs::read(path.join("SCRUB")).expect("a pass is under way");
+    // The offset, what was read, the damage and the end: see FORMAT.
+    for (at, value) in [(24, 8), (24, 3001), (24, u64::MAX), (48, u64::MAX), (64, u64::MAX), (72, 1000)] {
+        let mut astray = state.clone();
+        astray[at..at + 8].copy_from_slice(&value.to_le_bytes());
+        let crc = crc32c::crc32c(&astray[..124]);
+        astray[124..].copy_from_slice(&crc.to_le_bytes());
+        fs::write(path.join("SCRUB"), astray).expect("it can be written");
+        let report = scrub(&open(&path), &WHOLE);
+        assert_eq!(report.damage, Vec::<String>::new(), "{value} at {at}");
+        assert!(report.is_pass_complete, "{value} at {at}");
+    }
+}
+
+#[test]
 fn a_pass_covers_what_was_there_when_it_began() {
     let folder = folder();
     let path = folder.path().join("store");

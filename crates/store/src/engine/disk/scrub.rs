@@ -93,12 +93,7 @@ impl DiskEngine {
         };
         piece.note()?;
         for (log, bytes) in &segments {
-            let bytes = if log.id == piece.state.end.segment() {
-                piece.state.end.offset().min(*bytes)
-            } else {
-                *bytes
-            };
-            if piece.state.covers(log) && !piece.segment(log, bytes)? {
+            if piece.state.covers(log) && !piece.segment(log, *bytes)? {
                 return piece.finish(false);
             }
         }
@@ -141,7 +136,8 @@ impl Piece<'_> {
         let mut window = Window::new(&*log.file, bytes, log.salt, &mut buffer);
         let mut at = if self.state.segment == log.id { self.state.offset } else { 0 };
         self.state.segment = log.id;
-        while at < bytes {
+        let end = if log.id == self.state.end.segment() { self.state.end.offset().min(bytes) } else { bytes };
+        while at < end {
             if self.report.bytes >= self.bytes_max || !(self.goes_on)() {
                 self.state.offset = at;
                 return Ok(false);
@@ -157,8 +153,10 @@ impl Piece<'_> {
                     Ok(frame) => at + frame.header.frame_bytes() as u64,
                     Err(_) => {
                         let found = damage_from(log, bytes, at).map_err(failed)?;
-                        self.damaged(log, found);
-                        bytes
+                        if !found.is_empty() {
+                            self.damaged(log, found);
+                        }
+                        end
                     }
                 }
             };
@@ -185,7 +183,8 @@ impl Piece<'_> {
 
     fn read(&mut self, bytes: u64) -> Result<()> {
         self.report.bytes += bytes;
-        self.state.bytes += bytes;
+        // A file SCRUB that something else wrote may say anything.
+        self.state.bytes = self.state.bytes.saturating_add(bytes);
         (self.progress)(self.state.bytes.min(self.state.total), self.state.total);
         self.wait(bytes);
         self.engine.check_open()
@@ -199,7 +198,7 @@ impl Piece<'_> {
 
     fn damaged(&mut self, log: &LogFile, found: Vec<String>) {
         self.engine.forget_sidecar(self.view, log.id);
-        self.state.damage += found.len() as u64;
+        self.state.damage = self.state.damage.saturating_add(found.len() as u64);
         self.report.damage.extend(found);
     }
 
@@ -218,13 +217,15 @@ impl Piece<'_> {
     }
 }
 
-/// What is damaged in a segment from an offset on.
+/// What is damaged in a segment from an offset on, where no frame begins. That is nothing if the whole segment
+/// is sound: the offset came from a file SCRUB of something else.
 fn damage_from(log: &LogFile, bytes: u64, at: u64) -> std::io::Result<Vec<String>> {
     let mut buffer = Vec::new();
     let scanned = scan(log.id, &mut Window::new(&*log.file, bytes, log.salt, &mut buffer), Depth::Checksums)?;
     let behind = scanned.damage.iter().filter(|place| place.start.offset() >= at);
     let mut found: Vec<String> = behind.map(describe).collect();
-    if found.is_empty() {
+    let is_sound = scanned.damage.is_empty() && scanned.end == bytes && scanned.uncommitted.is_empty();
+    if found.is_empty() && !is_sound {
         // No whole frame follows, so that the scan ended there.
         found.push(format!(
             "{}: {} bytes at the end of the segment are damaged",
