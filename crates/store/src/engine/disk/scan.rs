@@ -509,12 +509,22 @@ fn scan_file(
     scan(segment.id, &mut Window::new(&*segment.file, bytes, segment.salt, buffer), depth).map_err(failed)
 }
 
-/// Scans segments in parallel and hands the results over in order. At most one a thread waits.
+/// So many bytes are read before threads have begun.
+const READ_ALONE_BYTES: u64 = 1 << 20;
+
+/// Scans segments, in parallel if there is much to read, and hands the results over in order. At most one a thread
+/// waits.
 pub(super) fn scan_in_order(
     segments: &[(Arc<LogFile>, u64)],
     depth: Depth,
     mut take: impl FnMut(ScannedSegment) -> StoreResult<()>,
 ) -> StoreResult<()> {
+    if segments.iter().map(|(_, bytes)| bytes).sum::<u64>() <= READ_ALONE_BYTES {
+        let mut buffer = Vec::new();
+        return segments
+            .iter()
+            .try_for_each(|(segment, bytes)| take(scan_file(segment, *bytes, depth, &mut buffer)?));
+    }
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(segments.len());
     let (senders, receivers): (Vec<_>, Vec<_>) = segments.iter().map(|_| mpsc::sync_channel(0)).unzip();
     let next = AtomicUsize::new(0);
