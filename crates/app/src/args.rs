@@ -4,8 +4,8 @@ use std::ffi::{OsStr, OsString};
 use std::process::ExitCode;
 
 use clap::builder::{OsStringValueParser, TypedValueParser};
-use clap::error::ErrorKind;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use serde_json::json;
 use statlas_core::Profile;
 use statlas_store::{Durability, Location};
@@ -169,7 +169,11 @@ impl From<DurabilityArgument> for Durability {
 /// Reads the command line. Help, the version and what is wrong with the arguments are printed here; the
 /// code is then what the program ends with.
 pub(crate) fn parse() -> Result<Cli, ExitCode> {
-    Cli::try_parse().map_err(|refused| {
+    Cli::try_parse().map_err(|mut refused| {
+        if let Some(variable) = variable_at_fault(&refused) {
+            let tip = format!("the value comes from the environment variable {variable}").into();
+            refused.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip]));
+        }
         let is_answer = matches!(refused.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
         let wants_json = std::env::args_os().any(|argument| argument == OsStr::new("--json"));
         if wants_json && !is_answer {
@@ -183,6 +187,22 @@ pub(crate) fn parse() -> Result<Cli, ExitCode> {
         }
         ExitCode::from(if is_answer { exit::DONE } else { exit::USAGE })
     })
+}
+
+/// The environment variable that a refused value came from.
+fn variable_at_fault(refused: &clap::Error) -> Option<String> {
+    let text = |kind| match refused.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.as_str()),
+        _ => None,
+    };
+    let (name, value) = (text(ContextKind::InvalidArg)?, text(ContextKind::InvalidValue)?);
+    let (option, command) = (name.split(' ').next()?, Cli::command());
+    let argument =
+        command.get_arguments().find(|argument| argument.get_long() == option.strip_prefix("--"))?;
+    let is_given = |argument: OsString| argument.to_string_lossy().starts_with(option);
+    let variable = argument.get_env()?.to_str()?;
+    let is_its = std::env::var(variable).is_ok_and(|set| set == value) && !std::env::args_os().any(is_given);
+    is_its.then(|| variable.to_owned())
 }
 
 #[cfg(test)]
