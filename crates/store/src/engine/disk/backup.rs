@@ -159,6 +159,7 @@ impl DiskEngine {
         let mut copying = Copying {
             engine: self,
             target,
+            place,
             old,
             copies: old.segments.iter().map(|copy| (copy.id, copy)).collect(),
             follows_old: snapshot.follows(old, target)?,
@@ -243,6 +244,8 @@ impl Source {
 struct Copying<'a, 'p> {
     engine: &'a DiskEngine,
     target: &'a dyn Storage,
+    /// What the directory of the backup is called in messages.
+    place: &'a str,
     old: &'a Manifest,
     copies: HashMap<SegmentId, &'a SegmentCopy>,
     /// Whether the old backup is known to be of the past of this store, and not of a copy that went another
@@ -296,7 +299,7 @@ impl Copying<'_, '_> {
         let name = copy_name(log.id, made_by);
         let original = Original { file: &*log.file, name: log.id.file_name(), bytes: *bytes };
         let (done, total) = (self.report.bytes, self.total);
-        let sha256 = original.copy_to(self.target, &name, &mut |copied| {
+        let sha256 = original.copy_to(self.target, self.place, &name, &mut |copied| {
             (self.progress)(done + copied, total);
             self.engine.check_open()?;
             check_goes_on(self.options)
@@ -311,7 +314,7 @@ impl Copying<'_, '_> {
 
     /// Verifies the frames of a copy: what is in the backup counts.
     fn audit_copy(&mut self, log: &LogFile, name: &str) -> Result<()> {
-        let failed = |error| Error::io(format!("reading the copy {name} failed"), error);
+        let failed = |error| Error::io(format!("{}: reading the copy {name} failed", self.place), error);
         let file = self.target.open_to_read(name).map_err(failed)?;
         let bytes = file.len().map_err(failed)?;
         let mut window = Window::new(&*file, bytes, log.salt, &mut self.buffer);
@@ -322,15 +325,17 @@ impl Copying<'_, '_> {
 }
 
 impl Original<'_> {
-    /// Copies the file and makes the content of the copy survive a power cut; returns its SHA-256. `pace` is
+    /// Copies the file to `target`, which is called `place` in messages, and makes the content of the copy survive a power
+    /// cut; returns its SHA-256. `pace` is
     /// told of bytes that were copied, and may stop it.
     fn copy_to(
         &self,
         target: &dyn Storage,
+        place: &str,
         name: &str,
         pace: &mut dyn FnMut(u64) -> Result<()>,
     ) -> Result<[u8; 32]> {
-        let failed = |error| Error::io(format!("writing the copy {name} failed"), error);
+        let failed = |error| Error::io(format!("{place}: writing the copy {name} failed"), error);
         // An interrupted backup may have left one, and somebody may have linked that: it is not written to.
         match target.remove(name) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),

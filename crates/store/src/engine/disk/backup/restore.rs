@@ -153,7 +153,8 @@ pub(crate) fn restore_on<S: Storage + Clone + 'static>(
     options: &BackupOptions<'_>,
     progress: ProgressFn<'_>,
 ) -> Result<RestoreReport> {
-    let failed = |error| Error::io(format!("{}: restoring failed", path.display()), error);
+    let place = &path.display().to_string();
+    let failed = |error| Error::io(format!("{place}: restoring failed"), error);
     let header = StoreHeader { store_id: manifest.store_id };
     to.write(RESTORING_NAME, &header.encode()).map_err(failed)?;
     to.create_folder(FOLDER).and_then(|()| to.sync_folder(".")).map_err(failed)?;
@@ -161,7 +162,7 @@ pub(crate) fn restore_on<S: Storage + Clone + 'static>(
     // Everything is read twice.
     let total = bytes * 2;
     for copy in &manifest.segments {
-        restore_file(from, copy, &manifest.store_id, &to, &mut |copied| {
+        restore_file(from, copy, &manifest.store_id, (&to, place), &mut |copied| {
             progress(done + copied, total);
             check_goes_on(options)
         })?;
@@ -200,13 +201,13 @@ fn restore_file(
     from: &dyn Storage,
     copy: &SegmentCopy,
     store_id: &[u8; 16],
-    to: &dyn Storage,
+    (to, place): (&dyn Storage, &str),
     pace: &mut dyn FnMut(u64) -> Result<()>,
 ) -> Result<()> {
     let corrupt = |reason: String| Error::new(ErrorKind::Corrupt, format!("the backup is damaged: {reason}"));
     let (original, bytes) = open_copy(from, copy)?.map_err(corrupt)?;
     let original = Original { file: &*original, name: copy.name(), bytes };
-    if original.copy_to(to, &copy.id.file_name(), pace)? != copy.sha256 {
+    if original.copy_to(to, place, &copy.id.file_name(), pace)? != copy.sha256 {
         let places = damaged_places(&original, copy.id, store_id)?;
         return Err(corrupt([vec![other_sha256(copy)], places].concat().join("; ")));
     }

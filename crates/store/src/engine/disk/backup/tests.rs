@@ -137,7 +137,10 @@ fn a_failing_call_leaves_the_old_backup_or_the_new_one() {
             target.plan(Some(Plan { call: call.clone(), fault, for_good }));
             let done = source.backup(&target);
             target.plan(None);
-            failed += u32::from(done.is_err());
+            if let Err(error) = &done {
+                failed += 1;
+                assert!(error.to_string().starts_with(PLACE), "{call}, {fault:?}: {error}");
+            }
             let new = source.engine.stats().revision;
             let after = [target.clone(), target.crash(Crash::Nothing, &mut random)];
             for (at, target) in after.iter().enumerate() {
