@@ -61,6 +61,7 @@ pub(super) fn find_files(
     storage.sync_folder("log").map_err(|error| Error::io("syncing the folder log failed", error))?;
     remove_unfinished(storage)?;
     let mut ids = segment_ids(storage)?;
+    remove_orphans(storage, &ids);
     drop_unborn_segment(storage, &store_id, &mut ids)?;
     sync_written(storage, &ids)?;
     let mut headers = Vec::new();
@@ -105,6 +106,16 @@ fn remove_unfinished(storage: &dyn Storage) -> Result<()> {
             .map_err(|error| Error::io(format!("removing the unfinished log/{name} failed"), error))?;
     }
     Ok(())
+}
+
+/// Removes sidecars whose segments are gone: a compaction that was interrupted took only the latter away. They can be
+/// made again if a segment comes back. One that can't be removed takes space and does no other harm.
+fn remove_orphans(storage: &dyn Storage, ids: &[SegmentId]) {
+    let names = storage.list("log").unwrap_or_default();
+    let sidecars = names.iter().filter_map(|name| SegmentId::parse(name, ".idx"));
+    for orphan in sidecars.filter(|id| ids.binary_search(id).is_err()) {
+        drop(storage.remove(&orphan.sidecar_name()));
+    }
 }
 
 /// A crash while a segment was made leaves a last file without a whole header, or one that the segment before

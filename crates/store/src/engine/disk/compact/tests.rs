@@ -78,6 +78,22 @@ fn a_damaged_segment_is_tried_once_and_the_others_are_compacted() {
 }
 
 #[test]
+fn a_sidecar_that_an_interrupted_compaction_left_is_removed_by_the_next_opening() {
+    let disk = SimulatedDisk::new();
+    let engine = wasteful(&disk);
+    let left = "log/00000002.idx";
+    let sidecar = disk.content(left).expect("the segment is complete");
+    while engine.maintain().expect("all of it is whole") {}
+    assert_eq!((disk.content("log/00000002.seg"), disk.content(left)), (None, None), "it was compacted");
+    drop(engine);
+    let sound = disk.names();
+    disk.set_content(left, Some(&sidecar));
+    let engine = disk.open_engine(&Options::default()).expect("it is sound");
+    assert_eq!(disk.names(), sound);
+    assert!(engine.blob(&BlobId::of(&blob(15))).expect("it is whole").is_some());
+}
+
+#[test]
 fn who_asks_for_compaction_is_told_of_damage_and_gets_the_rest() {
     let disk = SimulatedDisk::new();
     let engine = wasteful(&disk);
