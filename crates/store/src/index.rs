@@ -11,7 +11,6 @@
 
 mod memory;
 
-use std::sync::OnceLock;
 #[cfg(not(shuttle))]
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,7 +19,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 #[cfg(shuttle)]
 use parking_lot::atomic::AtomicUsize;
 
-use self::memory::SlotMemory;
+use self::memory::{Newest, SlotMemory};
 use crate::error::{Error, ErrorKind, Result};
 
 /// The table is split by the first bits of the key, so that growing moves one part at a time.
@@ -28,9 +27,12 @@ const SHARD_BITS: u32 = 3;
 /// Slots behind the last home, so that no run wraps around. Uniform keys need no more; where somebody chose keys that
 /// share the last homes, a table gets twice as many until they fit.
 const OVERFLOW_SLOTS: usize = 24;
-/// Most tables that a shard may have had. Each has a third more homes than the one before, or twice as many slots behind
-/// the last, or fewer removed entries: who adds and removes for ever needs another index sometime.
-const GENERATIONS_MAX: usize = 128;
+/// An index is worn when a shard has outgrown so many tables, or they keep so many bytes: who adds and removes for ever
+/// outgrows one after another that is no smaller than the next. Growing alone takes half as many.
+const OUTGROWN_MAX: usize = 128;
+const OUTGROWN_BYTES_MAX: usize = 128 << 10;
+/// A shard with so many refuses more: each mapping is one of those that the system allows a process.
+const OUTGROWN_REFUSED: usize = 8 * OUTGROWN_MAX;
 const TOUCHED_LINES: usize = 3;
 const EMPTY: u64 = 0;
 const REMOVED: u64 = u64::MAX;
@@ -40,12 +42,13 @@ pub(crate) struct Index {
     shards: Vec<Shard>,
 }
 
-/// Part of the index. Tables that it has outgrown stay where they are, without memory, so that a reader
-/// that is late finds nothing there rather than something else's bytes; it then looks again.
+/// Part of the index. Tables that it has outgrown stay where they are, without memory unless they are small, so that a
+/// reader that is late finds nothing there rather than something else's bytes; it then looks again.
 struct Shard {
-    tables: [OnceLock<Table>; GENERATIONS_MAX],
-    /// Which table is in use.
-    current: AtomicUsize,
+    tables: Newest<Table>,
+    /// How many were outgrown, and the bytes that those keep.
+    outgrown: AtomicUsize,
+    outgrown_bytes: AtomicUsize,
     live: AtomicUsize,
 }
 
@@ -167,42 +170,49 @@ impl Table {
 
 impl Shard {
     fn new() -> Self {
-        let tables = [const { OnceLock::new() }; GENERATIONS_MAX];
-        Self { tables, current: AtomicUsize::new(0), live: AtomicUsize::new(0) }
+        Self {
+            tables: Newest::new(),
+            outgrown: AtomicUsize::new(0),
+            outgrown_bytes: AtomicUsize::new(0),
+            live: AtomicUsize::new(0),
+        }
     }
 
-    /// The table in use and its generation; none before the first entry.
+    /// The table in use; none before the first entry.
     #[inline]
-    fn table(&self) -> Option<(usize, &Table)> {
-        let generation = self.current.load(Ordering::Acquire);
-        self.tables[generation].get().map(|table| (generation, table))
+    fn table(&self) -> Option<&Table> {
+        self.tables.get()
     }
 
     /// What `read` makes of the table, done again if the table was outgrown meanwhile.
     #[inline]
     fn read<T>(&self, mut read: impl FnMut(&Table) -> Option<T>) -> Option<T> {
         loop {
-            let (generation, table) = self.table()?;
+            let table = self.table()?;
             let found = read(table);
             // What was found was there; what was not may just have moved.
-            if found.is_some() || self.current.load(Ordering::Acquire) == generation {
+            if found.is_some() || self.is_in_use(table) {
                 return found;
             }
         }
     }
 
+    #[inline]
+    fn is_in_use(&self, table: &Table) -> bool {
+        self.table().is_some_and(|now| std::ptr::eq(now, table))
+    }
+
     /// Whether there was memory for it.
     fn insert(&self, key: u64, value: u64) -> bool {
         let live = self.live.load(Ordering::Relaxed) + 1;
-        let current = self.table().map(|(_, table)| table);
+        let current = self.table();
         if current.is_none_or(|table| table.is_full() || !table.insert(key, value)) {
             let mut grown = current.map_or_else(|| Table::new(32, OVERFLOW_SLOTS), |table| table.grown(live));
             while let Some(short) = grown.take_if(|table| !table.insert(key, value)) {
                 grown = short.moved(short.homes as usize, short.overflow() * 2);
             }
-            if !grown.is_some_and(|grown| self.put_in_use(grown)) {
-                return false;
-            }
+            let Some(grown) = grown else { return false };
+            self.put_in_use(grown);
         }
         self.live.store(live, Ordering::Relaxed);
         true
@@ -210,7 +220,7 @@ impl Shard {
 
     /// Whether it was added; `None` if there was no memory for it.
     fn insert_new(&self, key: u64, value: u64) -> Option<bool> {
-        let table = self.table().map(|(_, table)| table);
+        let table = self.table();
         if let Some(added) = table.filter(|table| !table.is_full()).and_then(|t| t.insert_new(key, value)) {
             add(&self.live, usize::from(added));
             return Some(added);
@@ -224,18 +234,20 @@ impl Shard {
 
     fn make_room(&self, entries: usize, allow: &mut dyn FnMut(u64) -> bool) -> bool {
         let current = self.table();
-        let used = current.map_or(0, |(_, table)| table.used.load(Ordering::Relaxed));
-        if current.is_some_and(|(_, table)| (used + entries) as u64 * 5 < table.homes * 4) {
+        let used = current.map_or(0, |table| table.used.load(Ordering::Relaxed));
+        if current.is_some_and(|table| (used + entries) as u64 * 5 < table.homes * 4) {
             return true;
         }
         let live = self.live.load(Ordering::Relaxed) + entries;
         let homes = live * 5 / 3 + 32;
-        let overflow = current.map_or(OVERFLOW_SLOTS, |(_, table)| table.overflow());
-        if !allow(((homes + overflow) * size_of::<Slot>()) as u64) {
+        let overflow = current.map_or(OVERFLOW_SLOTS, Table::overflow);
+        if self.outgrown.load(Ordering::Relaxed) >= OUTGROWN_REFUSED
+            || !allow(((homes + overflow) * size_of::<Slot>()) as u64)
+        {
             return false;
         }
-        let grown = current.map_or_else(|| Table::new(homes, overflow), |(_, table)| table.grown(live));
-        grown.is_some_and(|grown| self.put_in_use(grown))
+        let grown = current.map_or_else(|| Table::new(homes, overflow), |table| table.grown(live));
+        grown.map(|grown| self.put_in_use(grown)).is_some()
     }
 
     /// Makes room for about `entries` entries, if there are none yet.
@@ -248,18 +260,37 @@ impl Shard {
         }
     }
 
-    /// Puts a table in the place of the one in use, unless there were too many; whether it did.
-    fn put_in_use(&self, grown: Table) -> bool {
-        let current = self.table();
-        let next = current.map_or(0, |(generation, _)| generation + 1);
-        if self.tables.get(next).is_none_or(|table| table.set(grown).is_err()) {
-            return false;
-        }
-        self.current.store(next, Ordering::Release);
-        if let Some((_, table)) = current {
+    /// Puts a table in the place of the one in use.
+    fn put_in_use(&self, grown: Table) {
+        let outgrown = self.table();
+        self.tables.put(grown);
+        if let Some(table) = outgrown {
             table.slots.give_back();
+            add(&self.outgrown, 1);
+            add(&self.outgrown_bytes, table.slots.kept_bytes());
         }
-        true
+    }
+
+    fn is_worn(&self) -> bool {
+        self.outgrown.load(Ordering::Relaxed) >= OUTGROWN_MAX
+            || self.outgrown_bytes.load(Ordering::Relaxed) >= OUTGROWN_BYTES_MAX
+    }
+
+    /// A shard with the same entries that has outgrown nothing; `None` if there is no memory for it.
+    fn renewed(&self) -> Option<Self> {
+        let renewed = Self::new();
+        if let Some(table) = self.table() {
+            let live = self.live.load(Ordering::Relaxed);
+            renewed.tables.put(table.grown(live)?);
+            renewed.live.store(live, Ordering::Relaxed);
+        }
+        Some(renewed)
+    }
+
+    /// Bytes allocated for slots.
+    fn bytes(&self) -> usize {
+        let in_use = self.table().map_or(0, |table| size_of_val(table.slots.all()));
+        in_use + self.outgrown_bytes.load(Ordering::Relaxed)
     }
 }
 
@@ -290,7 +321,7 @@ impl Index {
     /// same for many keys has waited for all of them together.
     #[inline]
     pub(crate) fn touch(&self, key: u64) -> u64 {
-        let Some((_, table)) = self.shard(key).table() else { return 0 };
+        let Some(table) = self.shard(key).table() else { return 0 };
         let value = |slot: &Slot| slot.value.load(Ordering::Relaxed);
         // A run has some five slots; a line of the cache holds four, and where the run begins in it is chance.
         let slots = table.slots.all()[table.home(key)..].iter().step_by(4).take(TOUCHED_LINES).map(value);
@@ -301,7 +332,7 @@ impl Index {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::NoMemory`] if the table must grow and the system has no memory for that, or it has grown too often.
+    /// [`ErrorKind::NoMemory`] if the table must grow and the system has no memory for that.
     pub(crate) fn insert(&self, key: u64, value: u64) -> Result<()> {
         debug_assert!(value != EMPTY && value != REMOVED);
         if self.shard(key).insert(key, value) { Ok(()) } else { Err(no_memory()) }
@@ -319,7 +350,7 @@ impl Index {
 
     /// Puts `new` in the place of the entry of `key` with the value `old`; whether there was one.
     pub(crate) fn replace(&self, key: u64, old: u64, new: u64) -> bool {
-        let Some((_, table)) = self.shard(key).table() else { return false };
+        let Some(table) = self.shard(key).table() else { return false };
         let slot =
             table.run(key).find(|(slot, value)| *value == old && slot.key.load(Ordering::Relaxed) == key);
         if let Some((slot, _)) = slot {
@@ -339,8 +370,19 @@ impl Index {
         removed
     }
 
-    /// Grows where `entries` more entries would not fit, if `allow` has the bytes for it; whether there is
-    /// room now.
+    /// Whether what it has outgrown should be let go of, by putting [`Index::renewed`] in its place.
+    pub(crate) fn is_worn(&self) -> bool {
+        self.shards.iter().any(Shard::is_worn)
+    }
+
+    /// An index with the same entries that has outgrown nothing; `None` if there is no memory for it.
+    pub(crate) fn renewed(&self) -> Option<Self> {
+        let shards = self.shards.iter().map(Shard::renewed).collect::<Option<_>>()?;
+        Some(Self { shards })
+    }
+
+    /// Grows where `entries` more entries would not fit, if `allow` has the bytes for it and the index is not long worn;
+    /// whether there is room now.
     pub(crate) fn make_room(&self, entries: usize, allow: &mut dyn FnMut(u64) -> bool) -> bool {
         // Uniform keys overflow a shard with so many more than its part once in ten thousand years. Where somebody chose
         // them, it grows as they come, and what it takes then is counted with the next batch.
@@ -371,8 +413,7 @@ impl Index {
                     }
                 }
                 // The table may be outgrown while it is read: the answer holds only if it was not.
-                let unchanged = shard.table().is_some_and(|(_, now)| std::ptr::eq(now, table));
-                unchanged.then_some(found)
+                shard.is_in_use(table).then_some(found)
             });
             entries.extend(found.into_iter().flatten());
         }
@@ -387,8 +428,7 @@ impl Index {
 
     /// Bytes allocated for slots.
     pub(crate) fn bytes(&self) -> u64 {
-        let tables = self.shards.iter().filter_map(|shard| shard.table());
-        tables.map(|(_, table)| size_of_val(table.slots.all()) as u64).sum()
+        self.shards.iter().map(|shard| shard.bytes() as u64).sum()
     }
 }
 
@@ -465,22 +505,43 @@ mod tests {
     }
 
     #[test]
-    fn an_index_that_has_grown_too_often_refuses_and_stays_as_it_is() {
-        let index = Index::new();
-        index.insert(1, 1).expect("memory");
-        let mut refused = 0;
-        // Nothing is ever left of what is added, and each table is full of it sometime.
-        for (key, value) in keys(10_000, u64::MAX >> 3).zip(2..) {
-            if !index.make_room(1, &mut |_| true) {
-                refused += 1;
-                continue;
+    fn an_index_that_is_filled_and_emptied_for_ever_is_worn_and_a_renewed_one_has_the_same_entries() {
+        for live in [1, 700, 5000] {
+            let mut index = Index::new();
+            let kept: Vec<(u64, u64)> = keys(live, u64::MAX).zip(1..).collect();
+            kept.iter().for_each(|(key, value)| index.insert(*key, *value).expect("memory"));
+            let sound = index.bytes();
+            let (mut renewals, mut largest) = (0, 0);
+            for (key, value) in keys(live + 300_000, u64::MAX).zip(1..).skip(kept.len()) {
+                if index.is_worn() {
+                    index = index.renewed().expect("memory");
+                    renewals += 1;
+                }
+                assert!(index.make_room(1, &mut |_| true), "a renewed one has room");
+                index.insert(key, value).expect("there is room");
+                assert!(index.remove(key, value));
+                largest = index.bytes().max(largest);
             }
-            index.insert(key, value).expect("there is room");
+            assert!(renewals > 0, "the test itself is at fault");
+            assert!(largest < sound * 3 + (2 << 20), "{largest} bytes");
+            for (key, value) in kept {
+                assert_eq!(values(&index, key), BTreeSet::from([value]));
+            }
+            assert_eq!(index.len(), live);
+        }
+    }
+
+    #[test]
+    fn an_index_that_is_never_renewed_takes_what_comes_and_says_sometime_that_it_has_no_room() {
+        let index = Index::new();
+        let mut refused = 0;
+        for (key, value) in keys(400_000, u64::MAX).zip(1..) {
+            refused += u32::from(!index.make_room(1, &mut |_| true));
+            index.insert(key, value).expect("memory");
             assert!(index.remove(key, value));
         }
         assert!(refused > 0, "the test itself is at fault");
-        assert_eq!(values(&index, 1), BTreeSet::from([1]));
-        assert_eq!(index.len(), 1);
+        assert_eq!(index.len(), 0);
     }
 
     #[test]

@@ -24,9 +24,17 @@ pub(crate) trait Holdings {
     fn look_ahead(&self, _operations: &[Operation]) {}
     fn entity(&self, address: &Address) -> Result<Option<StoredEntity>>;
     fn has_entity(&self, address: &Address) -> Result<bool>;
-    /// Whether an entity was stored once and its bytes are damaged.
-    fn is_damaged(&self, _address: &Address) -> bool {
-        false
+    /// Whether an entity was stored once and its bytes are damaged; an error if others could not take its place.
+    fn is_damaged(&self, _address: &Address) -> Result<bool> {
+        Ok(false)
+    }
+    /// Whether an entity is there to be removed; an error if what that changes can't be read.
+    fn is_removable(&self, address: &Address) -> Result<bool> {
+        self.has_entity(address)
+    }
+    /// An error if what the removal of a version of an id changes can't be read.
+    fn check_versions(&self, _id: &str) -> Result<()> {
+        Ok(())
     }
     /// The addresses of an id in the order of their commits.
     fn versions(&self, id: &str) -> Result<Vec<Address>>;
@@ -40,8 +48,8 @@ pub(crate) trait Holdings {
 /// What will have changed when the batches that were judged so far are stored.
 #[derive(Default)]
 pub(crate) struct Overlay {
-    /// Whether entities that were added or removed will be there.
-    entities: HashMap<Address, bool, Uniform>,
+    /// Which of the versions an entity is that was added; `None` for those that were removed.
+    entities: HashMap<Address, Option<usize>, Uniform>,
     /// The entities added, in order; some may have been removed again.
     versions: Vec<Version>,
     /// The last of the versions added whose id has a hash.
@@ -109,7 +117,7 @@ impl Overlay {
     fn add_version(&mut self, version: Version) {
         let hash = xxh3_64(version.head.id.as_bytes());
         let previous = self.newest.insert(hash, self.versions.len());
-        self.entities.insert(version.address, true);
+        self.entities.insert(version.address, Some(self.versions.len()));
         self.versions.push(Version { previous, ..version });
     }
 
@@ -129,7 +137,7 @@ impl Overlay {
             return;
         }
         batch.versions.into_iter().for_each(|version| self.add_version(version));
-        self.entities.extend(batch.entities);
+        self.entities.extend(batch.entities.into_iter().filter(|(_, added)| added.is_none()));
         self.removes_entities |= batch.removes_entities;
         self.blobs.extend(batch.blobs);
         self.records.extend(batch.records);
@@ -224,9 +232,9 @@ impl Judge<'_> {
             return Ok(false);
         }
         // One that is stored again in the place of its damaged self was judged when it was new.
-        if !self.holdings.is_damaged(&change.address)
-            && let Some(head) = self.head(&change.head.id)?
-        {
+        if self.holdings.is_damaged(&change.address)? {
+            self.holdings.check_versions(&change.head.id)?;
+        } else if let Some(head) = self.head(&change.head.id)? {
             check_new_version(&head, &change.head)?;
         }
         self.above.add_version(Version {
@@ -271,7 +279,17 @@ impl Judge<'_> {
 
     /// What will have become of an entity, if anything.
     fn overlaid(&self, address: &Address) -> Option<bool> {
-        self.above.entities.get(address).or_else(|| self.below.entities.get(address)).copied()
+        let overlays = [&self.above, self.below];
+        overlays.into_iter().find_map(|overlay| overlay.entities.get(address)).map(Option::is_some)
+    }
+
+    /// The id of an entity that will have been added.
+    fn added_id(&self, address: &Address) -> Option<&str> {
+        let overlays = [&self.above, self.below];
+        let (overlay, added) = overlays
+            .into_iter()
+            .find_map(|overlay| overlay.entities.get(address).map(|added| (overlay, *added)))?;
+        Some(&overlay.versions[added?].head.id)
     }
 
     fn has_entity(&self, address: &Address) -> Result<bool> {
@@ -279,9 +297,15 @@ impl Judge<'_> {
     }
 
     fn remove_entity(&mut self, address: Address) -> Result<bool> {
-        let there = self.has_entity(&address)?;
+        let there = match self.overlaid(&address) {
+            Some(there) => there,
+            None => self.holdings.is_removable(&address)?,
+        };
         if there {
-            self.above.entities.insert(address, false);
+            if let Some(id) = self.added_id(&address) {
+                self.holdings.check_versions(id)?;
+            }
+            self.above.entities.insert(address, None);
             self.above.removes_entities = true;
             self.plan.commit.others += 1;
         }

@@ -291,13 +291,18 @@ impl DiskEngine {
         mut use_frame: impl FnMut(Location, &mut Vec<u8>) -> Result<T>,
     ) -> Result<Option<T>> {
         self.check_open()?;
-        let found = self.find_visible(table, |reader, published| {
-            read_by_key(reader, table, key, published, &mut use_frame)
-        })?;
-        if found.is_none() {
-            self.check_undamaged(key)?;
+        let mut find = || {
+            self.find_visible(table, |reader, published| {
+                read_by_key(reader, table, key, published, &mut use_frame)
+            })
+        };
+        let found = find()?;
+        if found.is_some() || self.damage.is_empty() {
+            return Ok(found);
         }
-        Ok(found)
+        self.check_undamaged_in(&self.tables.inner.read(), key)?;
+        // It may have been damaged until now, and stored again meanwhile.
+        find()
     }
 
     /// What `find` finds of what is visible, which ends at the place that it is told.
@@ -322,11 +327,6 @@ impl DiskEngine {
     }
 
     /// An entity or blob that is known to be damaged is not absent.
-    fn check_undamaged(&self, key: &[u8; 32]) -> Result<()> {
-        if self.damage.is_empty() { Ok(()) } else { self.check_undamaged_in(&self.tables.inner.read(), key) }
-    }
-
-    /// As [`DiskEngine::check_undamaged`], for who has the lock.
     fn check_undamaged_in(&self, inner: &Inner, key: &[u8; 32]) -> Result<()> {
         match inner.damaged.get(key) {
             Some(damaged) => Err(log::corrupt(damaged.location, &format!("{} is damaged", hex(key)))),

@@ -1,6 +1,15 @@
-//! Memory for slots that can be given back while readers may still look at it.
+//! Memory for slots that can be given back while readers may still look at it, and values that readers may still look at
+//! when others have taken their place.
+
+#[cfg(not(shuttle))]
+use std::sync::atomic::AtomicPtr;
+use std::sync::atomic::Ordering;
 
 use memmap2::{Advice, MmapMut, MmapOptions};
+
+// Under `cargo xtask interleavings` another thread may go on wherever the newest value is asked for.
+#[cfg(shuttle)]
+use parking_lot::atomic::AtomicPtr;
 
 use super::Slot;
 
@@ -8,7 +17,7 @@ use super::Slot;
 const HUGE_PAGE_BYTES: usize = 2 << 20;
 
 /// What takes less lies on the heap: a mapping for each of the many shards of a small store takes longer than filling them.
-const MAPPED_BYTES_MIN: usize = 64 << 10;
+const MAPPED_BYTES_MIN: usize = 16 << 10;
 
 /// Slots, all empty at first.
 pub(super) enum SlotMemory {
@@ -61,6 +70,14 @@ impl SlotMemory {
         }
     }
 
+    /// Bytes that [`SlotMemory::give_back`] does not give back.
+    pub(super) fn kept_bytes(&self) -> usize {
+        match self {
+            Self::Heap(slots) => slots.capacity() * size_of::<Slot>(),
+            Self::Mapped { .. } => 0,
+        }
+    }
+
     /// Gives a mapping back to the system. The slots stay readable, and are empty where the system does
     /// so at once, unchanged elsewhere.
     pub(super) fn give_back(&self) {
@@ -69,6 +86,50 @@ impl SlotMemory {
             // SAFETY: the advice replaces the pages of this private mapping by zeroed ones, which are valid
             // empty slots. Slots are atomics, whose readers expect them to change at any time.
             drop(unsafe { map.unchecked_advise(memmap2::UncheckedAdvice::DontNeed) });
+        }
+    }
+}
+
+/// The newest of some values. Those before it stay where they are until all of them are dropped, so that reading is a plain
+/// load, and a reader that is late looks at what it began with.
+pub(super) struct Newest<T> {
+    newest: AtomicPtr<Node<T>>,
+}
+
+struct Node<T> {
+    value: T,
+    /// Null behind the oldest. It never changes; a plain pointer could not be shared.
+    older: AtomicPtr<Node<T>>,
+}
+
+impl<T: Send + Sync> Newest<T> {
+    pub(super) fn new() -> Self {
+        Self { newest: AtomicPtr::new(std::ptr::null_mut()) }
+    }
+
+    #[inline]
+    pub(super) fn get(&self) -> Option<&T> {
+        let newest = self.newest.load(Ordering::Acquire);
+        // SAFETY: it is null, or came from a box in `put`, which made the node before it stored the pointer. No node is
+        // changed or freed before `self` is dropped, which can't be while it is borrowed.
+        unsafe { newest.as_ref() }.map(|node| &node.value)
+    }
+
+    /// Puts a value before the others. Only one thread may do this at a time: of two values one would be lost.
+    pub(super) fn put(&self, value: T) {
+        let older = AtomicPtr::new(self.newest.load(Ordering::Acquire));
+        self.newest.store(Box::into_raw(Box::new(Node { value, older })), Ordering::Release);
+    }
+}
+
+impl<T> Drop for Newest<T> {
+    fn drop(&mut self) {
+        let mut next = *self.newest.get_mut();
+        // One after another: each dropping the one before would take as much stack as there are.
+        while !next.is_null() {
+            // SAFETY: every node came from a box, is in this list once, and nobody looks at it any more.
+            let mut node = unsafe { Box::from_raw(next) };
+            next = *node.older.get_mut();
         }
     }
 }

@@ -19,13 +19,13 @@ use crate::error::{Error, Result};
 impl DiskEngine {
     pub(super) fn read_changes(&self, after: u64, limit: usize) -> Result<Changes> {
         self.check_open()?;
-        // In this order: the place covers the revision, and the view covers the place.
-        let newest = self.revision.load(Ordering::Acquire);
-        let published = Location(self.published.load(Ordering::Acquire));
-        let (view, active, active_start) = {
-            // Under the lock, marks do not move from the active segment into a sidecar.
+        let (newest, published, view, active, active_start) = {
+            // Under the lock no batch is half visible, and marks do not move from the active segment into a sidecar.
             let inner = self.tables.inner.read();
-            (self.log.view.load_full(), inner.active.id, start_of(inner.active.marks(), after))
+            let newest = self.revision.load(Ordering::Acquire);
+            let published = Location(self.published.load(Ordering::Acquire));
+            let start = start_of(inner.active.marks(), after);
+            (newest, published, self.log.view.load_full(), inner.active.id, start)
         };
         let forgotten = view.segments.iter().map(|segment| segment.log.forgotten).max();
         check_after(after, newest, forgotten.unwrap_or(0))?;

@@ -12,7 +12,7 @@ use std::sync::atomic::Ordering;
 
 use statlas_core::{Address, BlobId};
 
-use super::files::{missing_segments, segment_ids};
+use super::files::{end_missing, missing_segments, segment_ids};
 use super::format::{
     CommitPayload, Kind, Location, SEGMENT_HEADER_BYTES, STORE_HEADER_BYTES, SegmentHeader, SegmentId,
     StoreHeader,
@@ -34,22 +34,25 @@ impl DiskEngine {
     /// What stands in the log now, handed to the operating system.
     pub(super) fn extent(&self) -> Result<Extent> {
         self.check_open()?;
-        let end = {
+        // Segments may be begun and compacted meanwhile: the view is kept, and only what stands before `end` is read. Under
+        // the lock no segment is ended between the two.
+        let (end, view) = {
             let mut writer = self.writer.lock();
             if self.poisoned.lock().is_none() {
                 self.reach(&mut writer, Durability::Written)?;
             }
-            Location(self.published.load(Ordering::Acquire))
+            (Location(self.published.load(Ordering::Acquire)), self.log.view.load_full())
         };
-        // Segments may be begun and compacted meanwhile: the view is kept, and only what stands before `end`
-        // is read.
-        let view = self.log.view.load_full();
-        let extent = |log: &LogFile| if log.id == end.segment() { end.offset() } else { log.written() };
+        // A complete segment goes on behind its last batch: it says that another follows.
+        let extent = |segment: &Segment| match segment.sealed {
+            None if segment.log.id == end.segment() => end.offset(),
+            _ => segment.log.written(),
+        };
         let segments = view
             .segments
             .iter()
             .filter(|segment| segment.log.id <= end.segment())
-            .map(|segment| (Arc::clone(&segment.log), extent(&segment.log)))
+            .map(|segment| (Arc::clone(&segment.log), extent(segment)))
             .collect();
         Ok(Extent { view, segments, end })
     }
@@ -224,11 +227,15 @@ impl Check<'_> {
             let place = Location::new(id, end);
             damage.push(format!("{place}: {} bytes behind the last batch are damaged", scanned.bytes - end));
         }
-        let is_cut = scanned.bytes > end;
+        let is_complete = self.reader.view.sealed(id).is_some();
+        let is_cut = scanned.bytes > end || (is_complete && !scanned.ends_in_order());
         let places: Vec<Location> = scanned.damage.iter().map(|place| place.start).collect();
         scanned.batches.into_iter().try_for_each(|batch| self.batch(batch, &places))?;
         if is_cut {
             self.chain = None;
+            if self.report.damage.len() == damage_before {
+                self.report.damage.push(end_missing(id, end));
+            }
         }
         if self.report.damage.len() > damage_before {
             self.engine.forget_sidecar(self.reader.view, id);

@@ -72,12 +72,14 @@ impl DiskEngine {
             return false;
         }
         let mut reservation = self.index_memory.lock();
+        let held = reservation.bytes();
+        self.log.renew_indexes(|bytes| reservation.try_resize(held + bytes));
         let indexes = &self.log.view.load().indexes;
         let mut allow = |bytes: u64| reservation.try_resize(indexes.bytes() + bytes);
-        // Entities and blobs of batches that were judged are entered already.
-        let has_room = indexes.entities.make_room(growth.entities, &mut allow)
-            && indexes.ids.make_room(growth.entities + judged.entities, &mut allow)
-            && indexes.blobs.make_room(growth.blobs, &mut allow);
+        let (entities, blobs) = (growth.entities + judged.entities, growth.blobs + judged.blobs);
+        let has_room = indexes.entities.make_room(entities, &mut allow)
+            && indexes.ids.make_room(entities, &mut allow)
+            && indexes.blobs.make_room(blobs, &mut allow);
         reservation.resize(indexes.bytes());
         has_room
     }
@@ -152,7 +154,7 @@ impl DiskEngine {
     /// Lets go of the indexes of all segments but the one that is being written. Only the holder of the
     /// commit lock may do this.
     pub(super) fn cover_less(&self) -> Result<()> {
-        // Where there is memory, it is an index that can't grow any more which another one takes the place of.
+        // Where most of the memory is free, a single large batch wanted it, and the next may not.
         let is_scarce = self.budget.total() > self.budget.bytes_max() / 2;
         self.may_cover_more.store(!is_scarce, Ordering::Release);
         let view = self.log.view.load();

@@ -10,7 +10,7 @@ use std::collections::{HashMap, HashSet};
 use super::active::Active;
 use super::format::{Location, SegmentId};
 use super::log::Reader;
-use super::lookup::{entity_at, versions_of};
+use super::lookup::{entity_at, versions_kept};
 use super::sidecar::{EffectKind, RemovalKind, TableId};
 use super::view::{Sealed, Segment, row_place};
 use crate::columns::{Bit, ColumnId, Rows};
@@ -175,7 +175,7 @@ fn judge_versions(
         let (id, sealed) = sealed[*segment];
         let location = Location::at(id, row_place(&sealed.sidecar, *row)?);
         let versions =
-            entity_at(reader, location).and_then(|entity| versions_of(reader, active, &entity.head()?.id));
+            entity_at(reader, location).and_then(|entity| versions_kept(reader, active, &entity.head()?.id));
         match versions {
             Ok(versions) => {
                 let newest = versions.last().map(|newest| newest.location);

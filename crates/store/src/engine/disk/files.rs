@@ -1,5 +1,6 @@
 //! Which files make up the log.
 
+use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -40,12 +41,21 @@ pub(super) fn log_bytes(file: &dyn StorageFile) -> std::io::Result<u64> {
     file.len().map(|bytes| bytes.min(OFFSET_MAX))
 }
 
+/// The names of the files in the folder of the log.
+fn log_names(storage: &dyn Storage) -> Result<Vec<String>> {
+    storage.list("log").map_err(|error| Error::io("listing the folder log failed", error))
+}
+
 /// The ids of the segments in a store, by name.
 pub(super) fn segment_ids(storage: &dyn Storage) -> Result<Vec<SegmentId>> {
-    let names = storage.list("log").map_err(|error| Error::io("listing the folder log failed", error))?;
-    let mut ids: Vec<SegmentId> = names.iter().filter_map(|name| SegmentId::parse(name, ".seg")).collect();
+    let mut ids = ids_of(&log_names(storage)?, ".seg");
     ids.sort_unstable();
     Ok(ids)
+}
+
+/// The ids that names with an ending stand for.
+fn ids_of(names: &[String], ending: &str) -> Vec<SegmentId> {
+    names.iter().filter_map(|name| SegmentId::parse(name, ending)).collect()
 }
 
 /// The files of the log in its order. Files that a compacted one stands for are removed, as is a last one
@@ -61,7 +71,6 @@ pub(super) fn find_files(
     storage.sync_folder("log").map_err(|error| Error::io("syncing the folder log failed", error))?;
     remove_unfinished(storage)?;
     let mut ids = segment_ids(storage)?;
-    remove_orphans(storage, &ids);
     drop_unborn_segment(storage, &store_id, &mut ids)?;
     sync_written(storage, &ids)?;
     let mut headers = Vec::new();
@@ -97,25 +106,21 @@ pub(super) fn find_files(
     Ok(found)
 }
 
-/// Removes what an interrupted sealing or compaction left behind.
+/// Removes what an interrupted sealing or compaction left behind: files that were not whole yet, and sidecars without
+/// segments, of which the latter were removed first. They can be made again if a segment comes back. One that can't be
+/// removed takes space and does no other harm.
 fn remove_unfinished(storage: &dyn Storage) -> Result<()> {
-    let names = storage.list("log").map_err(|error| Error::io("listing the folder log failed", error))?;
+    let names = log_names(storage)?;
     for name in names.iter().filter(|name| name.ends_with(".new")) {
         storage
             .remove(&format!("log/{name}"))
             .map_err(|error| Error::io(format!("removing the unfinished log/{name} failed"), error))?;
     }
-    Ok(())
-}
-
-/// Removes sidecars whose segments are gone: a compaction that was interrupted took only the latter away. They can be
-/// made again if a segment comes back. One that can't be removed takes space and does no other harm.
-fn remove_orphans(storage: &dyn Storage, ids: &[SegmentId]) {
-    let names = storage.list("log").unwrap_or_default();
-    let sidecars = names.iter().filter_map(|name| SegmentId::parse(name, ".idx"));
-    for orphan in sidecars.filter(|id| ids.binary_search(id).is_err()) {
+    let segments: HashSet<SegmentId> = ids_of(&names, ".seg").into_iter().collect();
+    for orphan in ids_of(&names, ".idx").iter().filter(|id| !segments.contains(id)) {
         drop(storage.remove(&orphan.sidecar_name()));
     }
+    Ok(())
 }
 
 /// A crash while a segment was made leaves a last file without a whole header, or one that the segment before
@@ -161,13 +166,21 @@ fn is_continued(storage: &dyn Storage, store_id: &[u8; 16], id: SegmentId) -> Re
     let name = id.file_name();
     let failed = |error| Error::io(format!("reading {name} failed"), error);
     let file = storage.open(&name, false).map_err(failed)?;
-    let Some(start) = file.len().map_err(failed)?.checked_sub(COMMIT_FRAME_BYTES as u64) else {
-        return Ok(false);
-    };
-    let mut bytes = vec![0; COMMIT_FRAME_BYTES];
-    file.read_at(start, &mut bytes).map_err(failed)?;
-    Ok(Frame::decode(&bytes, Salt::of(store_id, id).at(start))
-        .is_ok_and(|frame| frame.header.kind == Kind::Continued))
+    let bytes = file.len().map_err(failed)?;
+    ends_in_order(&*file, Salt::of(store_id, id), bytes).map_err(failed)
+}
+
+/// Whether so many bytes of a file end with the frame that says that another segment follows.
+pub(super) fn ends_in_order(file: &dyn StorageFile, salt: Salt, bytes: u64) -> std::io::Result<bool> {
+    let Some(start) = bytes.checked_sub(COMMIT_FRAME_BYTES as u64) else { return Ok(false) };
+    let mut frame = [0; COMMIT_FRAME_BYTES];
+    file.read_at(start, &mut frame)?;
+    Ok(Frame::decode(&frame, salt.at(start)).is_ok_and(|frame| frame.header.kind == Kind::Continued))
+}
+
+/// What is said of a complete segment that ends at an offset without that frame.
+pub(super) fn end_missing(id: SegmentId, end: u64) -> String {
+    format!("{id} offset {end}: the end of the file is missing")
 }
 
 /// Syncs the segments that were written to last: the newest, and the one before it, whose end may have been

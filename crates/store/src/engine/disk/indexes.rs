@@ -1,5 +1,7 @@
 //! The indexes in memory.
 
+use std::sync::Arc;
+
 use super::sidecar::TableId;
 use crate::error::Result;
 use crate::index::Index;
@@ -7,11 +9,11 @@ use crate::index::Index;
 /// Indexes of the segments that a view says they cover. They may lead to others, too.
 pub(super) struct Indexes {
     /// From addresses to entities.
-    pub(super) entities: Index,
+    pub(super) entities: Arc<Index>,
     /// From SHA-256 to blobs, chunks and manifests.
-    pub(super) blobs: Index,
+    pub(super) blobs: Arc<Index>,
     /// From hashes of ids to their newest entities.
-    pub(super) ids: Index,
+    pub(super) ids: Arc<Index>,
 }
 
 /// A change of one entry: the value it had, if any, and the value it gets, if any.
@@ -25,7 +27,23 @@ pub(super) struct IndexChange {
 
 impl Indexes {
     pub(super) fn new() -> Self {
-        Self { entities: Index::new(), blobs: Index::new(), ids: Index::new() }
+        let new = || Arc::new(Index::new());
+        Self { entities: new(), blobs: new(), ids: new() }
+    }
+
+    /// What those take that are worn.
+    pub(super) fn worn_bytes(&self) -> u64 {
+        let worn = [&self.entities, &self.blobs, &self.ids].into_iter().filter(|index| index.is_worn());
+        worn.map(|index| index.bytes()).sum()
+    }
+
+    /// The same indexes, with others of the same entries in the place of those that are worn; `None` if there is no memory
+    /// for them.
+    pub(super) fn renewed(&self) -> Option<Self> {
+        let renew = |index: &Arc<Index>| {
+            if index.is_worn() { index.renewed().map(Arc::new) } else { Some(Arc::clone(index)) }
+        };
+        Some(Self { entities: renew(&self.entities)?, blobs: renew(&self.blobs)?, ids: renew(&self.ids)? })
     }
 
     pub(super) fn bytes(&self) -> u64 {

@@ -6,10 +6,11 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::DiskEngine;
 use super::format::{Frame, Location};
 use super::log::Reader;
-use super::lookup::{addresses_of, entity_at, head_of_id, place_of, versions_of};
+use super::lookup::{Version, addresses_of, entity_at, head_of_id, place_of, versions_kept};
 use super::records::{RecordPlace, newest_record, record_hash};
 use super::sidecar::TableId;
 use super::suspects::Suspects;
+use super::view::row_at;
 use crate::batch::{BlobForm, Operation, RecordKey};
 use crate::engine::StoredEntity;
 use crate::error::{ErrorKind, Result};
@@ -31,6 +32,19 @@ impl Judging<'_> {
             return Ok(None);
         }
         place_of(&self.reader, table, key, u64::MAX)
+    }
+
+    /// An error if the row of an entity can't be read: it is changed when a batch is made visible, and nothing may fail then.
+    fn check_row(&self, place: Location) -> Result<()> {
+        let Some(sealed) = self.reader.view.sealed(place.segment()) else { return Ok(()) };
+        row_at(&sealed.sidecar, place.place()).map(drop)
+    }
+
+    /// The versions of an id, with rows that can be read.
+    fn versions_with_rows(&self, id: &str) -> Result<Vec<Version>> {
+        let versions = versions_kept(&self.reader, &self.engine.tables.inner.read().active, id)?;
+        versions.iter().try_for_each(|version| self.check_row(version.location))?;
+        Ok(versions)
     }
 
     /// Something of the frame of what has a key, if it is stored and sound: storing what is damaged again
@@ -78,20 +92,31 @@ impl Holdings for Judging<'_> {
         Ok(self.sound(TableId::Entities, &address.0, |_| ())?.is_some())
     }
 
-    fn is_damaged(&self, address: &Address) -> bool {
-        let is_known = || {
-            !self.engine.damage.is_empty() && self.engine.tables.inner.read().damaged.contains_key(&address.0)
-        };
-        let is_corrupt = |place| {
-            self.reader.frame(place, &mut Vec::new()).is_err_and(|error| error.kind() == ErrorKind::Corrupt)
-        };
-        let place = || self.place(TableId::Entities, &address.0).ok().flatten();
-        is_known() || place().is_some_and(is_corrupt)
+    fn is_damaged(&self, address: &Address) -> Result<bool> {
+        let is_known = !self.engine.damage.is_empty()
+            && self.engine.tables.inner.read().damaged.contains_key(&address.0);
+        let Some(place) = self.place(TableId::Entities, &address.0)? else { return Ok(is_known) };
+        match self.reader.frame(place, &mut Vec::new()) {
+            Err(error) if error.kind() == ErrorKind::Corrupt => self.check_row(place).map(|()| true),
+            _ => Ok(is_known),
+        }
+    }
+
+    fn is_removable(&self, address: &Address) -> Result<bool> {
+        let Some(place) = self.place(TableId::Entities, &address.0)? else { return Ok(false) };
+        match entity_at(&self.reader, place) {
+            Ok(entity) => self.check_versions(&entity.head()?.id).map(|()| true),
+            Err(error) if error.kind() == ErrorKind::Corrupt => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn check_versions(&self, id: &str) -> Result<()> {
+        self.versions_with_rows(id).map(drop)
     }
 
     fn versions(&self, id: &str) -> Result<Vec<Address>> {
-        let inner = self.engine.tables.inner.read();
-        addresses_of(&self.reader, &versions_of(&self.reader, &inner.active, id)?)
+        addresses_of(&self.reader, &self.versions_with_rows(id)?)
     }
 
     fn head(&self, id: &str) -> Result<Option<Address>> {
@@ -101,6 +126,7 @@ impl Holdings for Judging<'_> {
             return Ok(None);
         }
         let place = head_of_id(&self.reader, id)?;
+        place.map_or(Ok(()), |place| self.check_row(place))?;
         place.map(|place| self.reader.key(place).map(Address)).transpose()
     }
 

@@ -101,6 +101,19 @@ impl Log {
         }
     }
 
+    /// Puts renewed indexes in the place of worn ones, if `allow` has the bytes that they take as long as somebody reads in
+    /// the old ones. Only the holder of the commit lock may do this.
+    pub(super) fn renew_indexes(&self, allow: impl FnOnce(u64) -> bool) {
+        let view = self.view.load();
+        let worn = view.indexes.worn_bytes();
+        if worn > 0
+            && allow(worn)
+            && let Some(renewed) = view.indexes.renewed()
+        {
+            self.view.store(Arc::new(view.with_indexes(Arc::new(renewed), view.covered_from)));
+        }
+    }
+
     /// A reader of a view that its caller holds.
     pub(super) fn reader<'a>(&'a self, view: &'a View) -> Reader<'a> {
         Reader { view, tail: &self.tail, texts: &self.texts }

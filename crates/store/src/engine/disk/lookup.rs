@@ -10,7 +10,7 @@ use super::sidecar::TableId;
 use super::view::{is_head, row_place};
 use crate::columns::{Bit, ColumnId, Rows};
 use crate::engine::StoredEntity;
-use crate::error::Result;
+use crate::error::{ErrorKind, Result};
 use crate::index::key_of;
 
 /// A version of an id.
@@ -134,12 +134,37 @@ pub(super) fn head_of_id(reader: &Reader<'_>, id: &str) -> Result<Option<Locatio
 }
 
 /// The versions of an id that were not removed, the oldest first.
+///
+/// # Errors
+///
+/// [`ErrorKind::Corrupt`] if one of them is damaged.
 pub(super) fn versions_of(reader: &Reader<'_>, active: &Active, id: &str) -> Result<Vec<Version>> {
+    find_versions(reader, active, id, |location| Ok(entity_at(reader, location)?.head()?.id == id))
+}
+
+/// As [`versions_of`], with those that are damaged: whoever reads them is told, and what is done to the others must not
+/// depend on them.
+pub(super) fn versions_kept(reader: &Reader<'_>, active: &Active, id: &str) -> Result<Vec<Version>> {
+    find_versions(reader, active, id, |location| match entity_at(reader, location) {
+        Ok(entity) => Ok(entity.head()?.id == id),
+        // Its id has the same hash, so it is the same but for one in 2^64.
+        Err(error) if error.kind() == ErrorKind::Corrupt => Ok(true),
+        Err(error) => Err(error),
+    })
+}
+
+/// The versions of what `is_same` of the entities whose ids have the hash of `id`.
+fn find_versions(
+    reader: &Reader<'_>,
+    active: &Active,
+    id: &str,
+    is_same: impl Fn(Location) -> Result<bool>,
+) -> Result<Vec<Version>> {
     let hash = xxh3_64(id.as_bytes());
     let mut found = Vec::new();
     let mut take = |rows: &dyn Rows, row: usize, segment, mended: Option<(u64, u32)>| -> Result<()> {
         let location = Location::at(segment, row_place(rows, row)?);
-        if rows.bits().get(row, Bit::Removed) || entity_at(reader, location)?.head()?.id != id {
+        if rows.bits().get(row, Bit::Removed) || !is_same(location)? {
             return Ok(());
         }
         let revision = rows.value(row, ColumnId::Revision)?.cast_unsigned();

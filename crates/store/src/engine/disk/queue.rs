@@ -113,7 +113,10 @@ impl Request {
 }
 
 fn unanswered() -> Error {
-    Error::new(ErrorKind::Poisoned, "the commit was left without an answer")
+    Error::new(
+        ErrorKind::Poisoned,
+        "a bug ended the commit; whether the batch was stored will be known when the store is opened again",
+    )
 }
 
 /// Those who wait.

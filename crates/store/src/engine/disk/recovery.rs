@@ -12,7 +12,7 @@ use statlas_core::{Address, BlobId};
 
 use super::active::Active;
 use super::derive::{derive_removed, derive_removed_blobs, derive_superseded};
-use super::files::{FoundFile, find_files, missing_segments};
+use super::files::{FoundFile, end_missing, find_files, missing_segments};
 use super::format::{Kind, Location, SEGMENT_HEADER_BYTES, SegmentHeader, SegmentId};
 use super::indexes::Indexes;
 use super::log::{Log, LogFile};
@@ -231,10 +231,12 @@ impl<'a> Recovery<'a> {
             return Ok(());
         }
         self.has_read_complete = true;
-        if !self.continued && self.damage.len() == damage_before {
-            // Cut behind a batch, it looks whole but for the frame that ends it.
-            self.damage.push(format!("{} offset {end}: the end of the file is missing", log.id));
+        if !self.continued {
+            // Nobody knows what stood behind its last batch.
             self.is_lossy = true;
+            if self.damage.len() == damage_before {
+                self.damage.push(end_missing(log.id, end));
+            }
         }
         let is_damaged = self.damage.len() > damage_before;
         let is_whole = !is_damaged && !self.is_compacted;
@@ -325,6 +327,7 @@ impl<'a> Recovery<'a> {
         }
         let lost_commit = !is_last && !uncommitted.is_empty();
         if lost_commit {
+            self.is_lossy = true;
             let first = uncommitted.first().map_or(Location::new(id, end), |placed| placed.location);
             self.damage.push(format!("{first}: the commit frame of the last batch is missing"));
             self.apply(self.revision + 1, &uncommitted, &neighbours)?;
@@ -333,6 +336,7 @@ impl<'a> Recovery<'a> {
             if bytes > end && !lost_commit {
                 let place = Location::new(id, end);
                 self.damage.push(format!("{place}: {} bytes behind the last batch are damaged", bytes - end));
+                self.is_lossy = true;
             }
             return Ok(end);
         }
@@ -350,6 +354,7 @@ impl<'a> Recovery<'a> {
         );
         if is_damaged {
             if !is_told {
+                self.is_lossy = true;
                 self.damage.push(format!("{start}: the batch of revision {} is damaged", commit.revision));
             }
             // Frames before the batch's own belong to one whose commit frame is damaged.
@@ -375,6 +380,7 @@ impl<'a> Recovery<'a> {
     }
 
     fn apply_frames(&self, revision: u64, changes: &[Placed], neighbours: &[u64]) -> Result<()> {
+        self.log.renew_indexes(|_| true);
         let view = self.log.view.load();
         let suspects = &Suspects::of_changes(&self.log.reader(&view), changes)?;
         let entered = &[];

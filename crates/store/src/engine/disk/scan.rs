@@ -103,6 +103,11 @@ pub(super) struct ScannedSegment {
 }
 
 impl ScannedSegment {
+    /// Whether its last frame says that another segment follows.
+    pub(super) fn ends_in_order(&self) -> bool {
+        self.end == self.bytes && self.batches.last().is_some_and(|batch| batch.kind == Kind::Continued)
+    }
+
     /// How many entities and blobs there are.
     pub(super) fn count(&self) -> (u64, u64) {
         let (mut entities, mut blobs) = (0, 0);

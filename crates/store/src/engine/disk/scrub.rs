@@ -16,6 +16,7 @@ use self::state::State;
 use super::DiskEngine;
 use super::check::Extent;
 use super::compact::Throttle;
+use super::files::{end_missing, ends_in_order};
 use super::format::{Location, SEGMENT_HEADER_BYTES, SegmentHeader};
 use super::log::LogFile;
 use super::recovery::describe;
@@ -132,6 +133,7 @@ impl Piece<'_> {
     /// Reads a segment, from where the last piece stopped; whether there is time for another one.
     fn segment(&mut self, log: &LogFile, bytes: u64) -> Result<bool> {
         let failed = |error| Error::io(format!("reading {} failed", log.id.file_name()), error);
+        let damage_before = self.report.damage.len();
         let mut buffer = Vec::new();
         let mut window = Window::new(&*log.file, bytes, log.salt, &mut buffer);
         let mut at = if self.state.segment == log.id { self.state.offset } else { 0 };
@@ -162,6 +164,11 @@ impl Piece<'_> {
             };
             self.read(next - at)?;
             at = next;
+        }
+        // Cut behind a batch, a complete segment has no damaged frame.
+        let is_to_see = self.view.sealed(log.id).is_some() && self.report.damage.len() == damage_before;
+        if is_to_see && !ends_in_order(&*log.file, log.salt, bytes).map_err(failed)? {
+            self.damaged(log, vec![end_missing(log.id, bytes)]);
         }
         self.sidecar(log);
         (self.state.done, self.state.offset) = (log.last, 0);

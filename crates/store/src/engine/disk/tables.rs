@@ -10,7 +10,7 @@ use super::active::{Active, REPLACED_UNIT_BYTES};
 use super::format::{Location, SegmentId};
 use super::indexes::{IndexChange, Indexes};
 use super::log::{Log, Reader, corrupt};
-use super::lookup::{Version, entity_at, head_of, place_of, versions_of};
+use super::lookup::{Version, entity_at, head_of, place_of, versions_kept};
 use super::records::{RecordPlace, newest_record, record_hash};
 use super::scan::{Change, Placed};
 use super::sidecar::{EffectKind, Removal, RemovalKind, TableId};
@@ -253,6 +253,20 @@ impl<'a> Applying<'a> {
         Ok(())
     }
 
+    /// Makes an older version the newest of its id. Where the index does not cover that, its segment is asked anyway, and the
+    /// entry goes: else the versions before what is removed would fill the index of a segment that holds none of them.
+    fn move_head(&mut self, hash: u64, old: Location, new: Location) -> Result<()> {
+        let view = self.reader.view;
+        let is_covered = !view.uncovered().any(|(id, _)| id == new.segment());
+        let change = |new| IndexChange { table: TableId::Ids, key: hash, old: Some(old.0), new };
+        view.indexes.change(&change(is_covered.then_some(new.0)))?;
+        if let Some(shadow) = &mut self.inner.shadow {
+            // The indexes that are being built may cover it.
+            shadow.push(change(Some(new.0)));
+        }
+        Ok(())
+    }
+
     /// Adds an entry to an index if nothing can be stored under its key; whether it did, or it was entered before.
     fn index_new(&mut self, table: TableId, key: u64, new: Location, is_entered: bool) -> Result<bool> {
         let is_new = is_entered
@@ -407,7 +421,7 @@ impl<'a> Applying<'a> {
     /// Where an entity stands among the versions of its id.
     fn age_at(&self, location: Location) -> Result<(u64, u32)> {
         let id = entity_at(&self.reader, location)?;
-        let versions = versions_of(&self.reader, &self.inner.active, &id.head()?.id)?;
+        let versions = versions_kept(&self.reader, &self.inner.active, &id.head()?.id)?;
         let version = versions.iter().find(|version| version.location == location);
         Ok(version.map_or((0, 0), |version| version.age))
     }
@@ -445,7 +459,7 @@ impl<'a> Applying<'a> {
         let entity = entity_at(&self.reader, place)?;
         let id = entity.head()?.id;
         let hash = xxhash_rust::xxh3::xxh3_64(id.as_bytes());
-        let versions = versions_of(&self.reader, &self.inner.active, &id)?;
+        let versions = versions_kept(&self.reader, &self.inner.active, &id)?;
         self.index(TableId::Entities, key_of(&address.0), Some(place), None)?;
         self.set_bit(place, Bit::Removed, true)?;
         self.remove_place(place, self.reader.frame_bytes(place).unwrap_or(0));
@@ -459,7 +473,7 @@ impl<'a> Applying<'a> {
         }
         match others.last() {
             Some(head) => {
-                self.index(TableId::Ids, hash, Some(place), Some(head.location))?;
+                self.move_head(hash, place, head.location)?;
                 self.set_bit(head.location, Bit::Superseded, false)
             }
             None => {

@@ -169,7 +169,11 @@ impl DiskEngine {
             let answer = match (&stored, self.check_usable()) {
                 (Ok(()), Ok(())) => self.publish(appended, &request),
                 (Err(error), _) => Err(Error::new(error.kind(), error.to_string())),
-                (Ok(()), Err(error)) => Err(error),
+                // One before it could not be made visible.
+                (Ok(()), Err(error)) => {
+                    let message = format!("{error}; whether this batch was stored will be known then");
+                    Err(Error::new(error.kind(), message))
+                }
             };
             request.answer(answer);
         }

@@ -1,10 +1,17 @@
-//! Atomic numbers at which another thread may go on.
+//! Atomic numbers and pointers at which another thread may go on.
 
 use std::sync::atomic::Ordering;
 
 use shuttle::sync::atomic as gates;
 
 use crate::is_scheduled;
+
+/// Lets another thread go on.
+fn pass(gate: &gates::AtomicUsize) {
+    if is_scheduled() {
+        gate.load(Ordering::SeqCst);
+    }
+}
 
 /// A number that threads share. Every order of memory is the strictest one here.
 #[derive(Debug)]
@@ -21,9 +28,7 @@ impl AtomicUsize {
     }
 
     fn pass(&self) -> &std::sync::atomic::AtomicUsize {
-        if is_scheduled() {
-            self.gate.load(Ordering::SeqCst);
-        }
+        pass(&self.gate);
         &self.number
     }
 
@@ -45,5 +50,37 @@ impl AtomicUsize {
     /// Takes from it; the value before.
     pub fn fetch_sub(&self, value: usize, _order: Ordering) -> usize {
         self.pass().fetch_sub(value, Ordering::SeqCst)
+    }
+}
+
+/// A pointer that threads share. Every order of memory is the strictest one here.
+#[derive(Debug)]
+pub struct AtomicPtr<T> {
+    gate: gates::AtomicUsize,
+    pointer: std::sync::atomic::AtomicPtr<T>,
+}
+
+impl<T> AtomicPtr<T> {
+    /// A pointer with a value.
+    #[must_use]
+    pub const fn new(pointer: *mut T) -> Self {
+        Self { gate: gates::AtomicUsize::new(0), pointer: std::sync::atomic::AtomicPtr::new(pointer) }
+    }
+
+    /// Its value.
+    pub fn load(&self, _order: Ordering) -> *mut T {
+        pass(&self.gate);
+        self.pointer.load(Ordering::SeqCst)
+    }
+
+    /// Gives it a value.
+    pub fn store(&self, pointer: *mut T, _order: Ordering) {
+        pass(&self.gate);
+        self.pointer.store(pointer, Ordering::SeqCst);
+    }
+
+    /// Its value, from its only owner.
+    pub fn get_mut(&mut self) -> &mut *mut T {
+        self.pointer.get_mut()
     }
 }
