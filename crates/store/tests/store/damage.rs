@@ -6,7 +6,8 @@ use std::path::Path;
 use statlas_core::Address;
 use statlas_store::testing::{crowd, version};
 use statlas_store::{
-    Batch, Durability, ErrorKind, Expected, Filter, Location, Options, Query, RecordKey, Store, StoredEntity,
+    Batch, Durability, ErrorKind, Expected, Filter, Location, Options, Query, RecordKey, ScrubOptions, Store,
+    StoredEntity,
 };
 
 use crate::durability::{folder, image, last_segment, open, segments};
@@ -198,7 +199,76 @@ fn a_complete_segment_that_was_cut_behind_a_batch_is_damaged_from_opening_on() {
                 let told = damage.iter().any(|line| line.starts_with(&place));
                 assert!(told, "{place} sidecar: {has_sidecar}, {damage:?}");
                 assert!(store.engine().may_miss_entities());
+                let check = store.engine().check(&mut |_, _| {}).expect("it can be read").damage;
+                let options = ScrubOptions::default();
+                let scrub = store.engine().scrub(&options, &mut |_, _| {}).expect("it can be read").damage;
+                for found in [check, scrub] {
+                    assert!(found.iter().any(|line| line.starts_with(&place)), "{place}: {found:?}");
+                }
             }
         }
     }
+}
+
+#[test]
+fn names_are_not_called_absent_that_may_have_stood_in_the_lost_end_of_a_segment() {
+    let folder = folder();
+    let path = folder.path().join("store");
+    let store = open(&path);
+    let first = segments(&path)[0].clone();
+    let mut lost = String::new();
+    for entity in crowd(7, 60) {
+        let id = entity.id().to_owned();
+        store.put(entity).expect("it is stored");
+        if segments(&path).len() == 1 {
+            lost = id;
+        }
+    }
+    store.close().expect("it closes");
+    drop(store);
+    let whole = fs::read(&first).expect("it is there");
+    for bytes in [80, 81, 500, 2000] {
+        let mut damaged = whole.clone();
+        let start = whole.len() - bytes;
+        damaged[start..].iter_mut().for_each(|byte| *byte = byte.wrapping_mul(7) ^ 0x5a);
+        fs::write(&first, damaged).expect("it can be written");
+        // It may have none any more.
+        drop(fs::remove_file(first.with_extension("idx")));
+        let store = open(&path);
+        for name in [&*lost, "never stored"] {
+            match store.resolve(name) {
+                Ok(_) => assert!(name == lost && bytes < 100, "{bytes}: {name}"),
+                Err(error) => assert_eq!(error.kind(), ErrorKind::Corrupt, "{bytes}: {name}: {error}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn a_version_is_removed_whatever_is_wrong_with_the_others_and_writes_go_on() {
+    let folder = folder();
+    let path = folder.path().join("store");
+    let store = open(&path);
+    let addresses: Vec<Address> =
+        (0..3).map(|number| store.put(version("a", number)).expect("it is stored")).collect();
+    for entity in crowd(7, 60) {
+        store.put(entity).expect("it is stored");
+    }
+    store.close().expect("it closes");
+    drop(store);
+    flip_inside(&segments(&path)[0], &String::from_utf8(version("a", 1).canonical()).expect("ASCII"));
+    let store = open(&path);
+    let mut batch = Batch::new();
+    batch.remove_entity(addresses[2]);
+    store.commit(batch, Durability::Synced).expect("it is sound");
+    assert_eq!(store.get(&addresses[2]).expect("it is gone"), None);
+    assert_eq!(store.get(&addresses[1]).expect_err("it is damaged").kind(), ErrorKind::Corrupt);
+    assert_eq!(store.head("a").expect_err("it is damaged").kind(), ErrorKind::Corrupt);
+    assert!(store.get(&addresses[0]).expect("it is sound").is_some());
+    store.put(version("another", 0)).expect("writes go on");
+    store.put(version("a", 1)).expect("it is stored again");
+    assert_eq!(store.head("a").expect("it is mended").map(|head| head.address()), Some(addresses[1]));
+    store.close().expect("it closes");
+    drop(store);
+    assert_eq!(open(&path).engine().versions("a").expect("all are sound"), addresses[..2]);
 }

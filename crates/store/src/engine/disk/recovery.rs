@@ -222,6 +222,8 @@ impl<'a> Recovery<'a> {
             self.count_live()?;
         }
         let bytes = scanned.bytes;
+        // Batches follow a dictionary only when it is safe: what is cut inside it lacks whatever stood behind.
+        self.is_lossy |= bytes < log.data_start;
         let synced = synced_end(&scanned);
         let end = self.segment(scanned, is_last)?;
         if is_last {

@@ -35,6 +35,8 @@ enum Fault {
     ReturnsOtherRecords,
     /// It says that it is damaged, and lacks blobs.
     LosesBlobs,
+    /// It says that it is damaged, but not that something may be missing.
+    PlaysDown,
     /// It lacks blobs and does not say so.
     HidesBlobs,
     ReportsDamage,
@@ -114,7 +116,7 @@ impl Engine for Broken {
     }
 
     fn blob(&self, id: &BlobId) -> Result<Option<StoredBlob>> {
-        let lacks = self.has(Fault::LosesBlobs) || self.has(Fault::HidesBlobs);
+        let lacks = [Fault::LosesBlobs, Fault::PlaysDown, Fault::HidesBlobs].contains(&self.fault);
         let mut found = self.engine().blob(id)?.filter(|_| !lacks);
         if let Some(blob) = found.as_mut().filter(|_| self.has(Fault::ReturnsOtherBytes)) {
             blob.bytes[0] ^= 1;
@@ -148,10 +150,14 @@ impl Engine for Broken {
 
     fn stats(&self) -> Stats {
         let mut stats = self.engine().stats();
-        if self.has(Fault::LosesBlobs) {
+        if self.has(Fault::LosesBlobs) || self.has(Fault::PlaysDown) {
             stats.damage.push("something is damaged".to_owned());
         }
         stats
+    }
+
+    fn may_miss_entities(&self) -> bool {
+        self.has(Fault::LosesBlobs) || self.engine().may_miss_entities()
     }
 
     fn check(&self, progress: ProgressFn<'_>) -> Result<CheckReport> {
@@ -271,7 +277,9 @@ fn a_damaged_store_may_refuse_but_not_be_wrong_and_only_where_it_is_hit() -> std
     assert_eq!(check(Fault::Nothing, &Hit::default())?.absent, 0);
     assert_eq!(check(Fault::LosesBlobs, &anything)?.absent, 3);
     assert!(check(Fault::LosesBlobs, &Hit::default()).is_err());
-    assert!(check(Fault::HidesBlobs, &anything).is_err(), "nobody is told that blobs are lost");
+    for fault in [Fault::HidesBlobs, Fault::PlaysDown] {
+        assert!(check(fault, &anything).is_err(), "{fault:?}: nobody is told that blobs are lost");
+    }
     for fault in [Fault::ReturnsOtherBytes, Fault::ReturnsOtherRecords] {
         assert!(check(fault, &anything).is_err(), "{fault:?} goes unnoticed");
     }

@@ -6,10 +6,12 @@ use super::at_rest::{AtRest, FileAtRest};
 use super::layout::{Subject, subject};
 use super::run::unopened;
 use super::{Campaign, FaultOptions, States, Tally, Tried, try_all};
+use crate::batch::Batch;
+use crate::engine::{Durability, StoredEntity};
 use crate::error::ErrorKind;
-use crate::testing::auditor::Answers;
+use crate::testing::auditor::{Answers, Hit};
 use crate::testing::twin::same;
-use crate::testing::{Failure, Random};
+use crate::testing::{Failure, Random, SimulatedDisk};
 
 /// What the store takes on disk, about.
 const STORE_BYTES: usize = 256 << 10;
@@ -62,8 +64,12 @@ fn try_bit(store: &AtRest, bit: u64) -> Result<Answers, Failure> {
 }
 
 fn flip(store: &AtRest, file: &FileAtRest, at: usize, mask: u8) -> Result<Answers, Failure> {
-    let disk = store.disk();
-    disk.flip(&file.name, at, mask);
+    let flipped = || {
+        let disk = store.disk();
+        disk.flip(&file.name, at, mask);
+        disk
+    };
+    let disk = flipped();
     let opened = disk.open_store(&store.options);
     if file.is_header() {
         // Which store it is, is not known any more.
@@ -82,7 +88,7 @@ fn flip(store: &AtRest, file: &FileAtRest, at: usize, mask: u8) -> Result<Answer
         opened.close()?;
         let healed = disk.open_store(&store.options).map_err(|error| unopened(&error))?;
         store.auditor.compare(&healed)?;
-        return Ok(Answers::default());
+        return write_on(store, &flipped(), at, None).map(|()| Answers::default());
     };
     let piece =
         file.pieces.iter().find(|piece| piece.bytes.contains(&at)).ok_or("the byte is in no piece")?;
@@ -100,7 +106,53 @@ fn flip(store: &AtRest, file: &FileAtRest, at: usize, mask: u8) -> Result<Answer
         let is_told = damage.iter().any(|line| line.contains(&*place));
         // The frame that says that the log was closed in order holds nothing, and is missed by nobody.
         let is_harmless = piece.subject == Subject::Mark && file.name == store.last_segment();
-        if is_told || is_harmless { Ok(answers) } else { Err(format!("not noticed: {damage:?}").into()) }
+        if !is_told && !is_harmless {
+            return Err(format!("not noticed: {damage:?}").into());
+        }
+        write_on(store, &flipped(), at, Some(&hit))?;
+        Ok(answers)
     };
     judge().map_err(|failure: Failure| format!("{about}: {failure}").into())
+}
+
+/// One of so many bytes is written behind, since it takes as long as all else that is done to a bit.
+const WRITTEN_ON: usize = 8;
+
+/// Removes and stores entities in a store that is damaged: each batch is stored, or refused because of the damage, and none
+/// of them is the last. Without `hit` all answers must be right where there are any.
+fn write_on(store: &AtRest, disk: &SimulatedDisk, at: usize, hit: Option<&Hit>) -> Result<(), Failure> {
+    if !at.is_multiple_of(WRITTEN_ON) {
+        return Ok(());
+    }
+    let mut model = store.auditor.model().clone();
+    let mut random = Random::new(at as u64);
+    let entities: Vec<StoredEntity> = model.entities().cloned().collect();
+    let opened = disk.open_store(&store.options).map_err(|error| unopened(&error))?;
+    for _ in 0..3 {
+        let Some(entity) = entities.get(random.below(entities.len().max(1))) else { break };
+        if hit.is_some_and(|hit| hit.entity(&entity.address())) {
+            // It can be mended, which no model knows of.
+            continue;
+        }
+        let (mut removed, mut again) = (Batch::new(), Batch::new());
+        removed.remove_entity(entity.address());
+        again.remove_entity(entity.address());
+        again.put_entity(entity.entity()?);
+        for batch in [again, removed] {
+            match opened.commit(batch.clone(), Durability::Written) {
+                Ok(_) => drop(model.commit(&batch).map_err(|refused| format!("it stores {refused:?}"))?),
+                Err(error) if error.kind() == ErrorKind::Corrupt => {}
+                // An older version can't always be the newest.
+                Err(error) if model.commit(&batch).is_err_and(|(kind, _)| kind == error.kind()) => {}
+                Err(error) => return Err(format!("a batch on a damaged store: {error}").into()),
+            }
+        }
+    }
+    drop(opened);
+    let opened = disk.open_store(&store.options).map_err(|error| unopened(&error))?;
+    match hit {
+        Some(hit) => store.auditor.known().check_damaged(opened.engine(), &model, hit).map(drop),
+        None => store.auditor.known().check_refusing(opened.engine(), &model),
+    }
+    .map_err(|failure| format!("after batches on a damaged store: {failure}").into())
 }
