@@ -16,7 +16,7 @@ const SEGMENT_BYTES: std::ops::RangeInclusive<u64> = 1 << 20..=128 << 20;
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Settings {
     /// Most memory that the store takes for itself, such as `256MiB`, at least 16MiB; a command takes about a
-    /// tenth of that and 30 MB beside it. Without it, half of what the machine has or its cgroup allows
+    /// tenth of that and 30 MB beside it. Without it, half of what the machine has, or a cgroup or `ulimit` allows
     #[arg(long, global = true, env = "STATLAS_MEMORY_BYTES_MAX", value_name = "BYTES", value_parser = memory_bytes)]
     memory: Option<u64>,
     /// How long to wait if another process has the store, such as `30s` or `5m`; 0 for not at all

@@ -98,7 +98,7 @@ pub struct Options {
     /// Most bytes of memory that the store takes for itself, pages of mapped files not counted; less than
     /// [`MEMORY_BYTES_MIN`](crate::limits::MEMORY_BYTES_MIN) counts as that. `None` takes the environment variable
     /// `STATLAS_MEMORY_BYTES_MAX`, a [`ByteSize`](crate::ByteSize) that is refused if it is less, or else half of
-    /// what the machine has or its cgroup allows.
+    /// what the machine has, or a cgroup or a limit of the process allows.
     pub memory_bytes_max: Option<u64>,
     /// Most bytes for keeping entities that were read. `None` keeps some, an eighth of the memory, while the
     /// index does not fit into memory, and none otherwise.

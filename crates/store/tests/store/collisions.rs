@@ -90,7 +90,9 @@ fn ids_of_one_part_of_the_index_that_come_and_go_for_ever_leave_a_store_that_ope
     for _ in 0..300 {
         let entities: Vec<_> = ids.by_ref().take(26).map(|id| version(&id, 0)).collect();
         let mut batch = Batch::new();
-        entities.iter().for_each(|entity| drop(batch.put_entity(entity.clone())));
+        for entity in &entities {
+            batch.put_entity(entity.clone());
+        }
         store.commit(batch, Durability::Written).expect("it is stored");
         remove_all(&store, &entities.iter().map(|entity| entity.address()).collect::<Vec<_>>());
     }

@@ -322,12 +322,12 @@ impl Copied {
         for effect in &mut effects {
             if let Some(row) = self.row_of(inputs, effect.segment, effect.target, effect.kind) {
                 (effect.segment, effect.target) = (self.log.id.0, row as u32);
-                super::tables::apply_effect(sealed, effect.kind, effect.target)?;
+                super::takeover::apply_effect(sealed, effect.kind, effect.target)?;
             } else if effect.kind == EffectKind::BlobRemoved
                 && let Some(blob) = self.blob_of(inputs, effect.segment, effect.target)
             {
                 (effect.segment, effect.target) = (self.log.id.0, blob.new);
-                super::tables::apply_effect(sealed, effect.kind, effect.target)?;
+                super::takeover::apply_effect(sealed, effect.kind, effect.target)?;
             }
         }
         Ok(effects)

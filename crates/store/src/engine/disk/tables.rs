@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::RwLock;
 use statlas_core::{Address, BlobId};
 
-use super::active::{Active, REPLACED_UNIT_BYTES};
+use super::active::Active;
 use super::format::{Location, SegmentId};
 use super::indexes::{IndexChange, Indexes};
 use super::log::{Log, Reader, corrupt};
@@ -15,7 +15,7 @@ use super::records::{RecordPlace, newest_record, record_hash};
 use super::scan::{Change, Placed};
 use super::sidecar::{EffectKind, Removal, RemovalKind, TableId};
 use super::suspects::Suspects;
-use super::view::{Sealed, row_at, row_place};
+use super::view::{Sealed, row_at};
 use crate::batch::RecordKey;
 use crate::columns::{Bit, ColumnId, Draft, Rows};
 use crate::error::Result;
@@ -584,31 +584,4 @@ impl<'a> Applying<'a> {
 /// that places of other segments stand before those that are asked about.
 fn stands_behind(place: Location, other: Location) -> bool {
     place.segment() == other.segment() && place.offset() > other.offset()
-}
-
-/// What an effect of a later segment does to this one.
-pub(super) fn apply_effect(sealed: &Sealed, kind: EffectKind, target: u32) -> Result<()> {
-    let bits = sealed.sidecar.bits();
-    let row = target as usize;
-    match kind {
-        EffectKind::EntityRemoved if row < sealed.sidecar.len() => {
-            bits.set(row, Bit::Removed, true);
-            let place = row_place(&sealed.sidecar, row)?;
-            sealed.remove(place);
-            sealed.add_garbage(Location::at(SegmentId(0), place).bytes_to_fetch() as u64);
-        }
-        EffectKind::Superseded if row < sealed.sidecar.len() => {
-            bits.set(row, Bit::Superseded, true);
-        }
-        EffectKind::Newest if row < sealed.sidecar.len() => {
-            bits.set(row, Bit::Superseded, false);
-        }
-        EffectKind::BlobRemoved => {
-            sealed.remove_blob(target);
-            sealed.add_garbage(Location::at(SegmentId(0), target).bytes_to_fetch() as u64);
-        }
-        EffectKind::RecordsReplaced => sealed.add_garbage(u64::from(target) * REPLACED_UNIT_BYTES),
-        _ => {}
-    }
-    Ok(())
 }

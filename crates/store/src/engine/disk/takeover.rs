@@ -2,10 +2,11 @@
 
 use std::sync::atomic::Ordering;
 
-use super::format::SegmentId;
+use super::active::REPLACED_UNIT_BYTES;
+use super::format::{Location, SegmentId};
 use super::sidecar::{EffectKind, TableId};
-use super::tables::{Inner, apply_effect};
-use super::view::{Sealed, Segment};
+use super::tables::Inner;
+use super::view::{Sealed, Segment, row_place};
 use crate::columns::{Bit, Rows};
 use crate::error::Result;
 use crate::index::key_of;
@@ -89,4 +90,31 @@ impl Sealed {
         let all = self.sidecar.entries_of(TableId::Blobs);
         all.saturating_sub(self.blobs_removed.load(Ordering::Relaxed))
     }
+}
+
+/// What an effect of a later segment does to this one.
+pub(super) fn apply_effect(sealed: &Sealed, kind: EffectKind, target: u32) -> Result<()> {
+    let bits = sealed.sidecar.bits();
+    let row = target as usize;
+    match kind {
+        EffectKind::EntityRemoved if row < sealed.sidecar.len() => {
+            bits.set(row, Bit::Removed, true);
+            let place = row_place(&sealed.sidecar, row)?;
+            sealed.remove(place);
+            sealed.add_garbage(Location::at(SegmentId(0), place).bytes_to_fetch() as u64);
+        }
+        EffectKind::Superseded if row < sealed.sidecar.len() => {
+            bits.set(row, Bit::Superseded, true);
+        }
+        EffectKind::Newest if row < sealed.sidecar.len() => {
+            bits.set(row, Bit::Superseded, false);
+        }
+        EffectKind::BlobRemoved => {
+            sealed.remove_blob(target);
+            sealed.add_garbage(Location::at(SegmentId(0), target).bytes_to_fetch() as u64);
+        }
+        EffectKind::RecordsReplaced => sealed.add_garbage(u64::from(target) * REPLACED_UNIT_BYTES),
+        _ => {}
+    }
+    Ok(())
 }
