@@ -22,6 +22,7 @@ The developer's commands.
     cargo xtask fuzz     every parser is given any bytes, the ones that reach more of it first
     cargo xtask interleavings
                          the store's threads under thousands of schedules
+    cargo xtask miri     the tests of the index under Miri; installs a nightly toolchain with it
     cargo xtask sanitize the tests of core and store under AddressSanitizer; --short: those of the unsafe code
     cargo xtask fmt      format all code
     cargo xtask tidy     the style checks that no tool knows
@@ -40,7 +41,8 @@ The developer's commands.
         --seed N         the seed of everything (default: 1)
         --images N       at least so many states of each campaign, if it has so many
         --minutes N      for so long, divided among the campaigns
-        --campaign NAME  only this one: crashes, failures, flips, cuts or kills; may be given again
+        --campaign NAME  only this one: crashes, failures, flips, cuts, memory or kills; may be given again
+        --part K/N       only the K-th of N parts of the states, so that a long campaign can be run in parts
         --state N        only the state with this number, of one campaign
 
     cargo xtask fuzz [--seconds N] [TARGET...]
@@ -64,6 +66,7 @@ fn main() -> ExitCode {
         ["faults", options @ ..] => faults::run(options),
         ["fuzz", options @ ..] => fuzz::run(options),
         ["interleavings", options @ ..] => interleavings::run(options),
+        ["miri", options @ ..] => sanitize::miri(options),
         ["sanitize", options @ ..] => sanitize::run(options),
         ["fmt"] => ci::format(),
         ["tidy"] => tidy::run(),

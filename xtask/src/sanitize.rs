@@ -1,12 +1,16 @@
-//! The tests under AddressSanitizer, whose run-time library every toolchain for Linux on x86-64 brings along.
+//! The tests under AddressSanitizer, whose run-time library every toolchain for Linux on x86-64 brings along, and those
+//! of the index under Miri, which comes with nightly toolchains only.
 //!
-//! The compiler's flag for it is unstable, so the compiler is told to take unstable flags; nothing has to be
+//! The compiler's flag for the former is unstable, so the compiler is told to take unstable flags; nothing has to be
 //! installed. What the standard library does itself is not watched, only what its generic code does for us.
+
+use std::process::Command;
 
 use anyhow::{Result, bail, ensure};
 
-use crate::command::{cargo, host, run as run_command};
+use crate::command::{cargo, host, root, run as run_command};
 
+const NIGHTLY: &str = "nightly";
 const HOST: &str = "x86_64-unknown-linux-gnu";
 /// Names in the tests of what has unsafe code, and of what stands directly on it.
 const UNSAFE: [&str; 4] = ["index::", "engine::disk::storage::", "engine::disk::sidecar::", "columns::"];
@@ -25,5 +29,20 @@ pub(crate) fn run(options: &[&str]) -> Result<()> {
         ["--short"] => command.args(["--lib", "--"]).args(UNSAFE),
         _ => bail!("sanitize: found {options:?}; allowed: --short"),
     };
+    run_command(&mut command)
+}
+
+/// Runs the tests of the index under Miri, with readers beside a writer in several orders. It knows no files that are mapped,
+/// so that those are left to AddressSanitizer.
+pub(crate) fn miri(options: &[&str]) -> Result<()> {
+    ensure!(options.is_empty(), "miri: found {options:?}; it has no options");
+    let mut install = Command::new("rustup");
+    install.args(["toolchain", "install", NIGHTLY, "--profile", "minimal", "--component", "miri"]);
+    run_command(&mut install)?;
+    // The toolchain of this program would else be that of everything it starts.
+    let mut command = Command::new("rustup");
+    command.args(["run", NIGHTLY, "cargo", "miri", "test", "--target-dir", "target/miri"]);
+    command.args(["--package", "statlas-store", "--lib", "--", "index::"]);
+    command.current_dir(root()).env("MIRIFLAGS", "-Zmiri-many-seeds=0..4");
     run_command(&mut command)
 }

@@ -35,6 +35,8 @@ struct Arguments {
     /// All if it is empty.
     campaigns: Vec<String>,
     state: Option<u64>,
+    /// As in [`FaultOptions::part`].
+    part: (u64, u64),
 }
 
 /// A campaign that was run, and how long it took.
@@ -45,8 +47,15 @@ struct Done {
 
 impl Arguments {
     fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Self, String> {
-        let mut found =
-            Self { is_full: false, seed: 1, images: None, minutes: None, campaigns: Vec::new(), state: None };
+        let mut found = Self {
+            is_full: false,
+            seed: 1,
+            images: None,
+            minutes: None,
+            campaigns: Vec::new(),
+            state: None,
+            part: (0, 1),
+        };
         let mut arguments = arguments.map(|argument| argument.to_string_lossy().into_owned());
         while let Some(argument) = arguments.next() {
             let mut value = || arguments.next().ok_or_else(|| format!("{argument}: a value is missing"));
@@ -60,6 +69,7 @@ impl Arguments {
                 "--images" => found.images = Some(number(value()?)?),
                 "--minutes" => found.minutes = Some(number(value()?)?),
                 "--state" => found.state = Some(number(value()?)?),
+                "--part" => found.part = part(&value()?)?,
                 "--campaign" => found.campaigns.push(value()?),
                 _ => return Err(format!("found {argument:?}; `cargo xtask --help` lists the options")),
             }
@@ -67,6 +77,9 @@ impl Arguments {
         let names: Vec<&str> = Campaign::ALL.iter().map(|campaign| campaign.name()).chain([KILLS]).collect();
         if let Some(unknown) = found.campaigns.iter().find(|name| !names.contains(&&***name)) {
             return Err(format!("--campaign: found {unknown:?}; allowed: {}", names.join(", ")));
+        }
+        if found.part.1 > 1 && found.is_wanted(KILLS) {
+            return Err("--part: name campaigns that have parts; `kills` has none".to_owned());
         }
         if found.state.is_some() && (found.campaigns.len() != 1 || found.campaigns[0] == KILLS) {
             return Err("--state: name the one campaign that it is of; `kills` has none".to_owned());
@@ -96,7 +109,8 @@ impl Arguments {
                 let quick_or_full =
                     if self.is_full { campaign.states_full() } else { campaign.states_quick() };
                 let states = self.states(quick_or_full);
-                campaign.run(&FaultOptions { seed: self.seed, states, only: self.state, goes_on })
+                let (seed, only, part) = (self.seed, self.state, self.part);
+                campaign.run(&FaultOptions { seed, states, only, part, goes_on })
             }));
         }
         if with_kills {
@@ -129,6 +143,16 @@ impl Arguments {
             eprintln!("faults: the store is kept in {}", kept.display());
         }
         tally
+    }
+}
+
+/// One of some parts, such as `2/3` for the second of three.
+fn part(text: &str) -> Result<(u64, u64), String> {
+    let numbers =
+        text.split_once('/').and_then(|(part, parts)| Some((part.parse().ok()?, parts.parse().ok()?)));
+    match numbers {
+        Some((part, parts)) if (1..=parts).contains(&part) => Ok((part - 1, parts)),
+        _ => Err(format!("--part: found {text:?}; allowed: one of some parts, such as 2/3")),
     }
 }
 

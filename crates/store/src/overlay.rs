@@ -326,7 +326,10 @@ impl Judge<'_> {
             self.holdings.head(id)?
         };
         let Some(address) = address else { return Ok(None) };
-        let Some(entity) = self.holdings.entity(&address)? else { return Ok(None) };
+        let Some(entity) = self.holdings.entity(&address)? else {
+            let message = format!("id {id:?}: the address of its newest version is damaged");
+            return Err(Error::new(ErrorKind::Corrupt, message));
+        };
         Ok(Some(Arc::new(entity.head()?.into_owned())))
     }
 

@@ -5,7 +5,9 @@
 use std::sync::atomic::AtomicPtr;
 use std::sync::atomic::Ordering;
 
-use memmap2::{Advice, MmapMut, MmapOptions};
+#[cfg(all(target_os = "linux", not(miri)))]
+use memmap2::Advice;
+use memmap2::{MmapOptions, MmapRaw};
 
 // Under `cargo xtask interleavings` another thread may go on wherever the newest value is asked for.
 #[cfg(shuttle)]
@@ -22,9 +24,9 @@ const MAPPED_BYTES_MIN: usize = 16 << 10;
 /// Slots, all empty at first.
 pub(super) enum SlotMemory {
     Heap(Vec<Slot>),
-    /// In pages of their own. The mapping is used through raw pointers only; it is what owns the memory.
+    /// In pages of their own. The mapping owns the memory, and makes no references into it.
     Mapped {
-        map: MmapMut,
+        map: MmapRaw,
         slots: usize,
     },
 }
@@ -43,8 +45,9 @@ impl SlotMemory {
         // Only what lies in a whole huge page can be one, and a mapping begins with one if its length is a multiple. What
         // is too much of it is never touched.
         let room = if is_huge { bytes.checked_next_multiple_of(HUGE_PAGE_BYTES)? } else { bytes };
-        let map = MmapOptions::new().len(room).map_anon().ok()?;
-        #[cfg(target_os = "linux")]
+        let map = MmapRaw::from(MmapOptions::new().len(room).map_anon().ok()?);
+        // Miri knows mappings and no advice about them.
+        #[cfg(all(target_os = "linux", not(miri)))]
         {
             // A kernel that can't do these says no, and nothing but speed is lost.
             if is_huge {
@@ -65,7 +68,7 @@ impl SlotMemory {
             // is a valid slot, and slots are made of atomics, so changing them through a shared reference is sound. Nobody
             // makes any other reference into the mapping.
             Self::Mapped { map, slots } => unsafe {
-                std::slice::from_raw_parts(map.as_ptr().cast::<Slot>(), *slots)
+                std::slice::from_raw_parts(map.as_mut_ptr().cast::<Slot>(), *slots)
             },
         }
     }
@@ -81,7 +84,7 @@ impl SlotMemory {
     /// Gives a mapping back to the system. The slots stay readable, and are empty where the system does
     /// so at once, unchanged elsewhere.
     pub(super) fn give_back(&self) {
-        #[cfg(target_os = "linux")]
+        #[cfg(all(target_os = "linux", not(miri)))]
         if let Self::Mapped { map, .. } = self {
             // SAFETY: the advice replaces the pages of this private mapping by zeroed ones, which are valid
             // empty slots. Slots are atomics, whose readers expect them to change at any time.

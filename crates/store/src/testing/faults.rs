@@ -98,6 +98,8 @@ pub struct FaultOptions<'a> {
     pub states: u64,
     /// Only the state with this number, of this seed.
     pub only: Option<u64>,
+    /// Only the states with this remainder by this divisor, so that a long campaign can be run in parts.
+    pub part: (u64, u64),
     /// Asked now and then; no new state is begun once it says no.
     pub goes_on: &'a (dyn Fn() -> bool + Sync),
 }
@@ -106,7 +108,7 @@ impl FaultOptions<'static> {
     /// So many states, however long it takes.
     #[must_use]
     pub fn new(seed: u64, states: u64) -> Self {
-        Self { seed, states, only: None, goes_on: &|| true }
+        Self { seed, states, only: None, part: (0, 1), goes_on: &|| true }
     }
 }
 
@@ -265,12 +267,13 @@ fn try_all(
     work: &(dyn Fn(u64) -> Result<Tried, Failure> + Sync),
 ) {
     let seed = states.seed;
-    let count = if options.only.is_some() { 1 } else { states.count };
+    let (count, (part, parts)) =
+        if options.only.is_some() { (1, (0, 1)) } else { (states.count, options.part) };
     let (next, tried) = (AtomicU64::new(0), AtomicU64::new(0));
     let failed = Mutex::new(Vec::new());
     let try_some = || {
         while (options.goes_on)() {
-            let at = next.fetch_add(1, Ordering::Relaxed);
+            let at = next.fetch_add(1, Ordering::Relaxed) * parts + part;
             if at >= count {
                 break;
             }

@@ -272,3 +272,34 @@ fn a_version_is_removed_whatever_is_wrong_with_the_others_and_writes_go_on() {
     drop(store);
     assert_eq!(open(&path).engine().versions("a").expect("all are sound"), addresses[..2]);
 }
+
+#[test]
+fn a_head_whose_address_is_damaged_refuses_a_new_version_and_writes_go_on() {
+    let folder = folder();
+    let path = folder.path().join("store");
+    let store = open(&path);
+    let addresses: Vec<Address> =
+        (0..2).map(|number| store.put(version("a", number)).expect("it is stored")).collect();
+    let other = store.put(version("other", 0)).expect("it is stored");
+    for entity in crowd(7, 60) {
+        store.put(entity).expect("it is stored");
+    }
+    store.close().expect("it closes");
+    drop(store);
+    let file = segments(&path)[0].clone();
+    let mut bytes = fs::read(&file).expect("it is there");
+    let at = bytes.windows(32).position(|window| window == addresses[1].0).expect("it is there");
+    bytes[at + 9] ^= 1;
+    fs::write(&file, bytes).expect("it can be written");
+    let store = open(&path);
+    for removes_first in [true, false] {
+        let mut batch = Batch::new();
+        if removes_first {
+            batch.remove_entity(other);
+        }
+        batch.put_entity(version("a", 2));
+        let refused = store.commit(batch, Durability::Synced).expect_err("its head can't be read");
+        assert_eq!(refused.kind(), ErrorKind::Corrupt, "{refused}");
+        store.put(version("another", removes_first.into())).expect("writes go on");
+    }
+}

@@ -58,7 +58,7 @@ pub(super) fn derive_removed_blobs(reader: &Reader<'_>, segments: &[Segment], id
 fn has_blob(reader: &Reader<'_>, segments: &[Segment], key: u64, sha256: &[u8; 32]) -> Result<bool> {
     for segment in segments {
         let Some(sealed) = &segment.sealed else { continue };
-        if !sealed.sidecar.may_hold(TableId::Blobs, key)? {
+        if !sealed.sidecar.may_hold(TableId::Blobs, key) {
             continue;
         }
         let is_same = |place| match reader.key(Location::at(segment.log.id, place)) {

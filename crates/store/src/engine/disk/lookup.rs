@@ -108,7 +108,7 @@ pub(super) fn head_of(
     let uncovered = reader.view.uncovered().filter(|_| may_be_uncovered);
     for (id, sealed) in uncovered {
         let sidecar = &sealed.sidecar;
-        if !sidecar.may_hold(TableId::Ids, hash)? {
+        if !sidecar.may_hold(TableId::Ids, hash) {
             continue;
         }
         let found = sidecar.find(TableId::Ids, hash, |row| {
@@ -145,12 +145,16 @@ pub(super) fn versions_of(reader: &Reader<'_>, active: &Active, id: &str) -> Res
 /// As [`versions_of`], with those that are damaged: whoever reads them is told, and what is done to the others must not
 /// depend on them.
 pub(super) fn versions_kept(reader: &Reader<'_>, active: &Active, id: &str) -> Result<Vec<Version>> {
-    find_versions(reader, active, id, |location| match entity_at(reader, location) {
+    find_versions(reader, active, id, |location| is_of_id(reader, location, id))
+}
+
+/// Whether an entity whose id has the hash of `id` is one of its versions. One that is damaged is: but for one in 2^64.
+pub(super) fn is_of_id(reader: &Reader<'_>, location: Location, id: &str) -> Result<bool> {
+    match entity_at(reader, location) {
         Ok(entity) => Ok(entity.head()?.id == id),
-        // Its id has the same hash, so it is the same but for one in 2^64.
         Err(error) if error.kind() == ErrorKind::Corrupt => Ok(true),
         Err(error) => Err(error),
-    })
+    }
 }
 
 /// The versions of what `is_same` of the entities whose ids have the hash of `id`.
@@ -176,7 +180,7 @@ fn find_versions(
     for segment in &reader.view.segments {
         let Some(sealed) = &segment.sealed else { continue };
         let sidecar = &sealed.sidecar;
-        if !sidecar.may_hold(TableId::Ids, hash)? {
+        if !sidecar.may_hold(TableId::Ids, hash) {
             continue;
         }
         let mut rows = Vec::new();

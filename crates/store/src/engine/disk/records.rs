@@ -51,7 +51,7 @@ pub(super) fn newest_record<'a>(
 ) -> Result<Option<RecordPlace>> {
     let hash = record_hash(key);
     for (id, sealed) in complete {
-        if !sealed.sidecar.may_hold(TableId::Records, hash)? {
+        if !sealed.sidecar.may_hold(TableId::Records, hash) {
             continue;
         }
         if let Some(entry) = sealed.sidecar.find_record(key.collection(), key.key())? {

@@ -199,6 +199,9 @@ impl<'a> Recovery<'a> {
     /// Takes over a segment that was read.
     fn read(&mut self, found: FoundFile, scanned: ScannedSegment) -> Result<()> {
         let FoundFile { log, header, is_last, is_foreign } = found;
+        // Batches follow a dictionary only when that is safe, so one that is cut lacks whatever stood behind. What is written
+        // to another file leaves it as it is, for the next opening to see.
+        let is_last = is_last && scanned.bytes >= log.data_start;
         self.number(&log);
         self.last = None;
         if let Err(reason) = header {
@@ -222,8 +225,6 @@ impl<'a> Recovery<'a> {
             self.count_live()?;
         }
         let bytes = scanned.bytes;
-        // Batches follow a dictionary only when it is safe: what is cut inside it lacks whatever stood behind.
-        self.is_lossy |= bytes < log.data_start;
         let synced = synced_end(&scanned);
         let end = self.segment(scanned, is_last)?;
         if is_last {
@@ -247,6 +248,8 @@ impl<'a> Recovery<'a> {
         }
         if is_damaged {
             self.shifted.push(log.id);
+            // If it has one that is sound, that would hide the damage from the next opening.
+            drop(self.storage.remove(&log.id.sidecar_name()));
         }
         let sidecar = self.make_sidecar(&log, bytes, is_whole)?;
         self.segments.push(Segment { log, sealed: Some(Arc::new(Sealed::new(sidecar))) });
@@ -329,7 +332,6 @@ impl<'a> Recovery<'a> {
         }
         let lost_commit = !is_last && !uncommitted.is_empty();
         if lost_commit {
-            self.is_lossy = true;
             let first = uncommitted.first().map_or(Location::new(id, end), |placed| placed.location);
             self.damage.push(format!("{first}: the commit frame of the last batch is missing"));
             self.apply(self.revision + 1, &uncommitted, &neighbours)?;
@@ -338,7 +340,6 @@ impl<'a> Recovery<'a> {
             if bytes > end && !lost_commit {
                 let place = Location::new(id, end);
                 self.damage.push(format!("{place}: {} bytes behind the last batch are damaged", bytes - end));
-                self.is_lossy = true;
             }
             return Ok(end);
         }
@@ -458,8 +459,7 @@ impl<'a> Recovery<'a> {
         Ok(())
     }
 
-    /// Cuts a torn tail off. A file that was cut inside its dictionary is made as long as its header says, since
-    /// batches begin there.
+    /// Cuts a torn tail off.
     fn cut(&self, log: &LogFile, end: u64, bytes: u64) -> Result<()> {
         if end != bytes {
             log.set_written(end);

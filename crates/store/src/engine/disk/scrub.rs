@@ -138,6 +138,9 @@ impl Piece<'_> {
         let mut window = Window::new(&*log.file, bytes, log.salt, &mut buffer);
         let mut at = if self.state.segment == log.id { self.state.offset } else { 0 };
         self.state.segment = log.id;
+        if at > bytes {
+            at = 0;
+        }
         let end = if log.id == self.state.end.segment() { self.state.end.offset().min(bytes) } else { bytes };
         while at < end {
             if self.report.bytes >= self.bytes_max || !(self.goes_on)() {

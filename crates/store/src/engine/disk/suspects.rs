@@ -92,10 +92,16 @@ impl Suspects {
             if keys.is_empty() {
                 continue;
             }
-            let mut ask = |sealed: &Sealed| {
-                sealed.sidecar.may_hold_many(table, keys, |at| {
-                    found.insert(keys[at]);
-                })
+            let mut ask = |sealed: &Sealed| -> Result<()> {
+                let mut held = Vec::new();
+                sealed.sidecar.may_hold_many(table, keys, |at| held.push(keys[at]));
+                if table != TableId::Records {
+                    // When the batch is made visible they are asked again, and nothing may fail then.
+                    let read = |key: &u64| sealed.sidecar.find(table, *key, Some).map(drop);
+                    held.iter().try_for_each(read)?;
+                }
+                found.extend(held);
+                Ok(())
             };
             match table {
                 // No index covers records.

@@ -10,7 +10,7 @@ use super::active::Active;
 use super::format::{Location, SegmentId};
 use super::indexes::{IndexChange, Indexes};
 use super::log::{Log, Reader, corrupt};
-use super::lookup::{Version, entity_at, head_of, place_of, versions_kept};
+use super::lookup::{Version, entity_at, head_of, is_of_id, place_of, versions_kept};
 use super::records::{RecordPlace, newest_record, record_hash};
 use super::scan::{Change, Placed};
 use super::sidecar::{EffectKind, Removal, RemovalKind, TableId};
@@ -396,9 +396,9 @@ impl<'a> Applying<'a> {
             self.inner.ids_live += 1;
             return Ok(());
         }
-        let is_same = |other: Location| {
-            Ok(entity_at(&self.reader, other)?.head()?.id == entity_at(&self.reader, location)?.head()?.id)
-        };
+        let entity = entity_at(&self.reader, location)?;
+        let id = &entity.head()?.id;
+        let is_same = |other| is_of_id(&self.reader, other, id);
         let may_be_uncovered = self.suspects.may_hold(TableId::Ids, hash);
         let Some(head) = head_of(&self.reader, hash, may_be_uncovered, is_same)? else {
             self.index(TableId::Ids, hash, None, Some(location))?;
@@ -407,7 +407,7 @@ impl<'a> Applying<'a> {
         };
         // A version that replaces a damaged one takes its place; any other is the newest.
         let is_newest = match mended {
-            Some(damaged) => self.age_at(head)? < damaged.age,
+            Some(damaged) => self.age_of(id, head)? < damaged.age,
             None => true,
         };
         if is_newest {
@@ -419,9 +419,8 @@ impl<'a> Applying<'a> {
     }
 
     /// Where an entity stands among the versions of its id.
-    fn age_at(&self, location: Location) -> Result<(u64, u32)> {
-        let id = entity_at(&self.reader, location)?;
-        let versions = versions_kept(&self.reader, &self.inner.active, &id.head()?.id)?;
+    fn age_of(&self, id: &str, location: Location) -> Result<(u64, u32)> {
+        let versions = versions_kept(&self.reader, &self.inner.active, id)?;
         let version = versions.iter().find(|version| version.location == location);
         Ok(version.map_or((0, 0), |version| version.age))
     }

@@ -184,7 +184,7 @@ impl View {
         mut visit: impl FnMut(Location) -> Option<T>,
     ) -> Result<Option<T>> {
         for (id, sealed) in self.uncovered() {
-            if !sealed.sidecar.may_hold(table, key)? {
+            if !sealed.sidecar.may_hold(table, key) {
                 continue;
             }
             let found = sealed.sidecar.find(table, key, |place| {

@@ -6,6 +6,7 @@
 use super::at_rest::{AtRest, FileAtRest};
 use super::crashes::later_batch;
 use super::layout::Subject;
+use super::run::unopened;
 use super::{Campaign, FaultOptions, States, Tally, Tried, try_all};
 use crate::engine::Durability;
 use crate::error::ErrorKind;
@@ -201,6 +202,9 @@ fn try_change(store: &AtRest, change: &Change, state: u64) -> Result<(), Failure
         return Err("the store opens, though it is not known whose it is".into());
     }
     judge(store, change, &opened)?;
+    drop(opened);
+    let opened = disk.open_store(&store.options).map_err(|error| unopened(&error))?;
+    judge(store, change, &opened).map_err(|failure| format!("opened once more: {failure}"))?;
     let mut random = Random::new(state);
     takes_batches(store, &disk, opened, &mut random)
         .map_err(|failure| format!("storing in what is left: {failure}").into())

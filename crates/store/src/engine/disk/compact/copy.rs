@@ -359,7 +359,7 @@ impl<'a> Copying<'a> {
             // A compacted file may hold what no table leads to, since it was removed while it was copied: without
             // its sidecar only the removal tells that.
             let may_hide = segment.log.id.is_compacted() && sealed.sidecar.summary().garbage_bytes > 0;
-            if may_hide || sealed.sidecar.may_hold(table, frame.index_key())? {
+            if may_hide || sealed.sidecar.may_hold(table, frame.index_key()) {
                 return Ok(true);
             }
         }
@@ -369,7 +369,7 @@ impl<'a> Copying<'a> {
     fn is_record_earlier(&self, frame: &Frame<'_>) -> Result<bool> {
         let Some(hash) = frame.record_key().map(|key| record_hash(&key)) else { return Ok(true) };
         for (_, sealed) in complete(self.earlier) {
-            if sealed.sidecar.may_hold(TableId::Records, hash)? {
+            if sealed.sidecar.may_hold(TableId::Records, hash) {
                 return Ok(true);
             }
         }

@@ -32,21 +32,16 @@ impl Sidecar {
 
     /// Whether a table may hold a key; if it does, always.
     #[inline]
-    pub(crate) fn may_hold(&self, table: TableId, key: u64) -> Result<bool> {
-        Ok(match self.filter(table)? {
+    pub(crate) fn may_hold(&self, table: TableId, key: u64) -> bool {
+        match self.sound_filter(table) {
             Some(filter) => filter.may_hold(key),
             None => self.entries_of(table) > 0,
-        })
+        }
     }
 
     /// Visits the place in `keys` of each key that a table may hold, ascending.
-    pub(crate) fn may_hold_many(
-        &self,
-        table: TableId,
-        keys: &[u64],
-        mut visit: impl FnMut(usize),
-    ) -> Result<()> {
-        match self.filter(table)? {
+    pub(crate) fn may_hold_many(&self, table: TableId, keys: &[u64], mut visit: impl FnMut(usize)) {
+        match self.sound_filter(table) {
             Some(filter) => {
                 keys.iter()
                     .enumerate()
@@ -56,7 +51,14 @@ impl Sidecar {
             None if self.entries_of(table) > 0 => (0..keys.len()).for_each(visit),
             None => {}
         }
-        Ok(())
+    }
+
+    /// The filter of a table, if there is one that says something. Where something is damaged the table is asked instead:
+    /// to verify a filter that is not sound each time would take longer.
+    #[inline]
+    fn sound_filter(&self, table: TableId) -> Option<FilterView<'_>> {
+        let is_trusted = self.filters.get().is_some() || !self.is_damaged();
+        if is_trusted { self.filter(table).ok().flatten() } else { None }
     }
 
     /// The filter of a table: in memory if it was loaded, else in place.

@@ -51,7 +51,8 @@ fn answers(sidecar: &Sidecar, keys: &[u64]) -> Vec<Option<String>> {
         all.push(answer(sidecar.range(table, 0, u64::MAX)));
         for key in keys {
             all.push(answer(sidecar.find(table, *key, Some)));
-            all.push(answer(sidecar.may_hold(table, *key)));
+            let filter = sidecar.filter(table);
+            all.push(answer(filter.map(|filter| filter.map(|filter| filter.may_hold(*key)))));
         }
     }
     for block in 0..sidecar.blocks() {
