@@ -43,6 +43,6 @@ pub(crate) fn miri(options: &[&str]) -> Result<()> {
     let mut command = Command::new("rustup");
     command.args(["run", NIGHTLY, "cargo", "miri", "test", "--target-dir", "target/miri"]);
     command.args(["--package", "statlas-store", "--lib", "--", "index::"]);
-    command.current_dir(root()).env("MIRIFLAGS", "-Zmiri-many-seeds=0..4");
+    command.current_dir(root()).env("MIRIFLAGS", "-Zmiri-many-seeds=0..2");
     run_command(&mut command)
 }

@@ -6,7 +6,7 @@ use super::Index;
 
 /// So many, or few where each step takes a thousand times as long.
 fn scaled(count: u64) -> u64 {
-    if cfg!(miri) { count / 40 } else { count }
+    if cfg!(miri) { count / 200 } else { count }
 }
 
 fn keys(count: u64, mask: u64) -> impl Iterator<Item = u64> {
@@ -55,13 +55,14 @@ fn keys_that_were_chosen_to_share_the_last_home_make_the_end_longer_and_not_the_
             assert!(!index.insert_new(key, value).expect("memory"));
         }
     }
-    for (key, value) in keys(1000, u64::MAX).zip(10_000..) {
+    let others = scaled(4000);
+    for (key, value) in keys(others, u64::MAX).zip(10_000..) {
         index.insert(key, value).expect("memory");
     }
     for (key, value) in chosen {
         assert_eq!(values(&index, key), BTreeSet::from([value]));
     }
-    assert_eq!(index.len(), count + 1000);
+    assert_eq!(index.len(), count + others);
     assert!(index.bytes() < 1 << 20, "{} bytes", index.bytes());
 }
 
@@ -73,8 +74,9 @@ fn an_index_that_is_filled_and_emptied_for_ever_is_worn_and_a_renewed_one_has_th
         kept.iter().for_each(|(key, value)| index.insert(*key, *value).expect("memory"));
         let sound = index.bytes();
         let (mut renewals, mut largest) = (0, 0);
-        let rounds = if cfg!(miri) { 40_000 } else { 300_000 };
-        for (key, value) in keys(live + rounds, u64::MAX).zip(1..).skip(kept.len()) {
+        // All of them in one shard, so that it is worn soon.
+        let rounds = if cfg!(miri) { 4000 } else { 60_000 };
+        for (key, value) in keys(live + rounds, u64::MAX >> 3).zip(1..).skip(kept.len()) {
             if index.is_worn() {
                 index = index.renewed().expect("memory");
                 renewals += 1;
@@ -144,20 +146,20 @@ fn readers_find_every_entry_that_was_there_before_while_a_writer_makes_the_table
 
 #[test]
 fn removed_entries_are_gone_and_replaced_ones_changed() {
-    let index = Index::new();
-    for (key, value) in keys(1000, u64::MAX).zip(1..) {
+    let (index, count) = (Index::new(), scaled(20_000));
+    for (key, value) in keys(count, u64::MAX).zip(1..) {
         index.insert(key, value).expect("memory");
     }
-    for (key, value) in keys(1000, u64::MAX).zip(1_u64..) {
+    for (key, value) in keys(count, u64::MAX).zip(1_u64..) {
         assert!(if value % 2 == 0 {
             index.remove(key, value)
         } else {
-            index.replace(key, value, value + 10_000)
+            index.replace(key, value, value + 100_000)
         });
     }
-    for (key, value) in keys(1000, u64::MAX).zip(1_u64..) {
-        let expected = if value % 2 == 0 { BTreeSet::new() } else { BTreeSet::from([value + 10_000]) };
+    for (key, value) in keys(count, u64::MAX).zip(1_u64..) {
+        let expected = if value % 2 == 0 { BTreeSet::new() } else { BTreeSet::from([value + 100_000]) };
         assert_eq!(values(&index, key), expected);
     }
-    assert_eq!(index.len(), 500);
+    assert_eq!(index.len(), count / 2);
 }
