@@ -201,7 +201,11 @@ impl DiskEngine {
         let recovered = recover(&*storage, store_id, segment_bytes, &budget)?;
         let Recovered { log, tables, last, end, revision, chain, closed_at, damage, is_lossy } = recovered;
         let published = Location::new(last.id, end);
-        let synced = closed_at.unwrap_or(Location::new(last.id, last.data_start));
+        // Of the frame that closed it nobody knows whether it is safe.
+        let mark = format::COMMIT_FRAME_BYTES as u64;
+        let closed_at = closed_at.filter(|place| place.segment() == last.id);
+        let synced = closed_at.map_or(last.data_start, |place| place.offset() - mark);
+        let synced = Location::new(last.id, synced);
         let encoder = ArcSwapOption::new(log.texts.encoder_of(&last, options.compression)?);
         let writer = Writer { segment: last, end, revision, chain, synced };
         let held = |user| Mutex::new(budget.hold(user, 0));

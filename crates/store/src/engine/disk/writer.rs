@@ -298,6 +298,7 @@ impl DiskEngine {
         if tail.bytes.is_empty() {
             return Ok(());
         }
+        self.take_close_mark(writer, &mut tail)?;
         let name = writer.segment.id.file_name();
         if let Err(error) = writer.segment.file.write_at(tail.offset, &tail.bytes) {
             drop(tail);
@@ -310,9 +311,27 @@ impl DiskEngine {
         Ok(())
     }
 
+    /// Has the frame that closed the log written once more, with what follows it first: its sync may have failed, and then
+    /// a system may show it and never write it to the device.
+    fn take_close_mark(&self, writer: &Writer, tail: &mut Tail) -> Result<()> {
+        let mut closed_at = self.closed_at.lock();
+        if closed_at.take_if(|place| *place == Location::new(writer.segment.id, tail.offset)).is_none() {
+            return Ok(());
+        }
+        let start = tail.offset - COMMIT_FRAME_BYTES as u64;
+        let mut mark = vec![0; COMMIT_FRAME_BYTES];
+        if let Err(error) = writer.segment.file.read_at(start, &mut mark) {
+            let name = writer.segment.id.file_name();
+            return Err(self.poison(writer, Error::io(format!("reading {name} failed"), error)));
+        }
+        tail.bytes.splice(0..0, mark);
+        tail.offset = start;
+        Ok(())
+    }
+
     fn sync_segment(&self, writer: &mut Writer) -> Result<()> {
         let end = Location::new(writer.segment.id, writer.end);
-        if writer.synced == end {
+        if writer.synced == end || *self.closed_at.lock() == Some(end) {
             return Ok(());
         }
         if let Err(error) = writer.segment.file.sync() {
@@ -411,8 +430,7 @@ impl DiskEngine {
             self.roll(writer)?;
         }
         self.reach(writer, Durability::Synced)?;
-        let clean = Location::new(writer.segment.id, writer.end);
-        if self.closed_at.lock().is_some_and(|place| place == clean) {
+        if *self.closed_at.lock() == Some(Location::new(writer.segment.id, writer.end)) {
             return Ok(());
         }
         self.append_mark(writer, Kind::Close);
