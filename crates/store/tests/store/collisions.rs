@@ -81,6 +81,19 @@ fn remove_all(store: &Store, addresses: &[Address]) {
     store.commit(batch, Durability::Written).expect("they are removed");
 }
 
+/// The store opens after it was killed and after it was closed, holds nothing, and takes what was removed.
+fn assert_opens_empty(store: &Store, path: &Path) {
+    let killed = path.with_extension("killed");
+    image(path, &killed);
+    store.close().expect("it closes");
+    for path in [path, &killed] {
+        let store = open_with(path, 64 << 20);
+        assert_eq!(store.engine().stats().entities, 0);
+        assert_eq!(store.head("id-7").expect("nothing is damaged").map(|head| head.address()), None);
+        store.put(version("id-7", 0)).expect("it is stored");
+    }
+}
+
 #[test]
 fn ids_of_one_part_of_the_index_that_come_and_go_for_ever_leave_a_store_that_opens() {
     let folder = folder();
@@ -96,14 +109,7 @@ fn ids_of_one_part_of_the_index_that_come_and_go_for_ever_leave_a_store_that_ope
         store.commit(batch, Durability::Written).expect("it is stored");
         remove_all(&store, &entities.iter().map(|entity| entity.address()).collect::<Vec<_>>());
     }
-    let killed = folder.path().join("killed");
-    image(&path, &killed);
-    store.close().expect("it closes");
-    for path in [path, killed] {
-        let store = open_with(&path, 64 << 20);
-        assert_eq!(store.engine().stats().entities, 0);
-        store.put(version("another", 0)).expect("it is stored");
-    }
+    assert_opens_empty(&store, &path);
 }
 
 #[test]
@@ -131,13 +137,5 @@ fn versions_that_are_removed_the_newest_first_leave_a_store_that_opens() {
     for part in addresses.chunks(10_000) {
         remove_all(&store, part);
     }
-    let killed = folder.path().join("killed");
-    image(&path, &killed);
-    store.close().expect("it closes");
-    for path in [path, killed] {
-        let store = open_with(&path, 64 << 20);
-        assert_eq!(store.engine().stats().entities, 0);
-        assert_eq!(store.head("id-7").expect("nothing is damaged").map(|head| head.address()), None);
-        store.put(version("id-7", 0)).expect("it is stored");
-    }
+    assert_opens_empty(&store, &path);
 }

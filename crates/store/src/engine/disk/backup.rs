@@ -326,8 +326,7 @@ impl Copying<'_, '_> {
 
 impl Original<'_> {
     /// Copies the file to `target`, which is called `place` in messages, and makes the content of the copy survive a power
-    /// cut; returns its SHA-256. `pace` is
-    /// told of bytes that were copied, and may stop it.
+    /// cut; returns its SHA-256. `pace` is told of bytes that were copied, and may stop it.
     fn copy_to(
         &self,
         target: &dyn Storage,

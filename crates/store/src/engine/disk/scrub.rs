@@ -169,8 +169,8 @@ impl Piece<'_> {
             at = next;
         }
         // Cut behind a batch, a complete segment has no damaged frame.
-        let is_to_see = self.view.sealed(log.id).is_some() && self.report.damage.len() == damage_before;
-        if is_to_see && !ends_in_order(&*log.file, log.salt, bytes).map_err(failed)? {
+        let looks_whole = self.view.sealed(log.id).is_some() && self.report.damage.len() == damage_before;
+        if looks_whole && !ends_in_order(&*log.file, log.salt, bytes).map_err(failed)? {
             self.damaged(log, vec![end_missing(log.id, bytes)]);
         }
         self.sidecar(log);

@@ -12,7 +12,7 @@ use crate::engine::{Durability, Engine};
 use crate::error::ErrorKind;
 use crate::query::Filter;
 use crate::store::Options;
-use crate::testing::{Call, Fault, Operation, Plan, SimulatedDisk, crowd, version};
+use crate::testing::{Call, Crash, Fault, Operation, Plan, Random, SimulatedDisk, crowd, version};
 
 fn batch_of(entities: &[Entity]) -> Batch {
     let mut batch = Batch::new();
@@ -41,12 +41,12 @@ fn commit_with_refusals(engine: &DiskEngine, batches: [Batch; 2], count: u64) ->
     ([is_stored(first), is_stored(second)], !Arc::ptr_eq(&before, &indexes()))
 }
 
-/// Lets the next write to the segment that is being written fail.
-fn strike_next_write(disk: &SimulatedDisk, engine: &DiskEngine, fault: Fault) {
+/// Lets the next call of a kind about the segment that is being written fail.
+fn strike(disk: &SimulatedDisk, engine: &DiskEngine, operation: Operation, fault: Fault) {
     let name = engine.writer.lock().segment.id.file_name();
-    let is_write = |call: &Call| call.operation == Operation::Write && *call.name == *name;
-    let number = disk.calls().iter().filter(|call| is_write(call)).count() as u32;
-    let call = Call { name: name.as_str().into(), operation: Operation::Write, number };
+    let is_alike = |call: &Call| call.operation == operation && *call.name == *name;
+    let number = disk.calls().iter().filter(|call| is_alike(call)).count() as u32;
+    let call = Call { name: name.as_str().into(), operation, number };
     disk.plan(Some(Plan { call, fault, for_good: false }));
 }
 
@@ -111,7 +111,7 @@ fn nothing_is_stored_behind_a_commit_that_a_bug_ended_and_nothing_of_it_is_seen(
     let engine = disk.open_engine(&options).expect("it opens");
     let entities = crowd(1, 3);
     engine.commit(batch_of(&entities[..1]), Durability::Written).expect("it is stored");
-    strike_next_write(&disk, &engine, Fault::Panic);
+    strike(&disk, &engine, Operation::Write, Fault::Panic);
     let commit = || engine.commit(batch_of(&entities[1..2]), Durability::Written);
     assert!(catch_unwind(AssertUnwindSafe(commit)).is_err(), "the disk did not strike");
     let refused = engine.commit(batch_of(&entities[2..]), Durability::Written);
@@ -127,7 +127,7 @@ fn nothing_is_written_to_a_store_that_has_failed_by_those_who_waited_for_the_com
     let engine = disk.open_engine(&options).expect("it opens");
     let entities = crowd(1, 2);
     engine.commit(batch_of(&entities[..1]), Durability::Synced).expect("it is stored");
-    strike_next_write(&disk, &engine, Fault::NoSpace);
+    strike(&disk, &engine, Operation::Write, Fault::NoSpace);
     let refused = engine.commit(batch_of(&entities[1..]), Durability::Written).expect_err("it is full");
     assert!(refused.to_string().contains("the batch was not stored"), "{refused}");
     let mut writer = engine.writer.lock();
@@ -139,4 +139,26 @@ fn nothing_is_written_to_a_store_that_has_failed_by_those_who_waited_for_the_com
     let left = disk.kill().open_engine(&options).expect("it opens");
     let is_there = |entity: &Entity| left.entity(&entity.address()).expect("it is sound").is_some();
     assert_eq!(entities.iter().map(is_there).collect::<Vec<_>>(), [true, false]);
+}
+
+#[test]
+fn the_frame_that_closed_a_log_is_not_taken_to_be_safe() {
+    let disk = SimulatedDisk::new();
+    let options = Options { maintenance: false, ..Options::default() };
+    let engine = disk.open_engine(&options).expect("it opens");
+    let entities = crowd(1, 3);
+    engine.commit(batch_of(&entities[..1]), Durability::Synced).expect("it is stored");
+    // In a file that holds no batch, nothing is cut off after a failure.
+    engine.roll(&mut engine.writer.lock()).expect("it can be sealed");
+    strike(&disk, &engine, Operation::Sync, Fault::SyncKept);
+    engine.close().expect_err("the frame is not safe");
+    disk.plan(None);
+    let disk = disk.kill();
+    let engine = disk.open_engine(&options).expect("the frame can be read");
+    for entity in &entities[1..] {
+        engine.commit(batch_of(std::slice::from_ref(entity)), Durability::Synced).expect("it is stored");
+    }
+    let after = disk.crash(Crash::Nothing, &mut Random::new(0)).open_engine(&options).expect("it opens");
+    assert_eq!(after.stats().damage, Vec::<String>::new());
+    assert_eq!(after.stats().entities, 3);
 }
