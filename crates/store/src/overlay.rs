@@ -42,8 +42,12 @@ pub(crate) trait Holdings {
     fn head(&self, id: &str) -> Result<Option<Address>>;
     /// How a blob is stored, if it is and is sound.
     fn blob_form(&self, id: &BlobId) -> Result<Option<BlobForm>>;
+    /// The revision of a record; [`UNKNOWN_REVISION`] where it is damaged.
     fn record_revision(&self, key: &RecordKey) -> Result<Option<u64>>;
 }
+
+/// The revision of a record that is damaged. No batch has it.
+pub(crate) const UNKNOWN_REVISION: u64 = 0;
 
 /// What will have changed when the batches that were judged so far are stored.
 #[derive(Default)]
@@ -351,15 +355,21 @@ impl Judge<'_> {
             Expected::Absent => None,
             Expected::Revision(revision) => Some(revision),
         };
+        let (collection, name) = (key.collection(), key.key());
+        if revision == Some(UNKNOWN_REVISION) {
+            let message = format!(
+                "record {name:?} in collection {collection:?} is damaged, and what it is now is not known; \
+                 set or remove it whatever it is"
+            );
+            return Err(Error::new(ErrorKind::Corrupt, message));
+        }
         if revision == wanted {
             return Ok(revision);
         }
         let describe =
             |revision: Option<u64>| revision.map_or("absent".to_owned(), |n| format!("at revision {n}"));
         let message = format!(
-            "record {:?} in collection {:?}: found it {}; expected it {}",
-            key.key(),
-            key.collection(),
+            "record {name:?} in collection {collection:?}: found it {}; expected it {}",
             describe(revision),
             describe(wanted),
         );

@@ -22,6 +22,7 @@ mod free;
 mod history;
 mod indexes;
 mod judging;
+mod kept_batches;
 mod log;
 mod lookup;
 #[cfg(feature = "testing")]

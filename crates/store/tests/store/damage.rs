@@ -6,10 +6,11 @@ use std::path::Path;
 use statlas_core::Address;
 use statlas_store::testing::{crowd, version};
 use statlas_store::{
-    Batch, Durability, ErrorKind, Expected, Filter, Location, Options, Query, RecordKey, ScrubOptions, Store,
-    StoredEntity,
+    Batch, Durability, ErrorKind, Expected, Filter, Location, Options, Query, Record, RecordKey,
+    ScrubOptions, Store, StoredEntity,
 };
 
+use crate::aged;
 use crate::durability::{folder, image, last_segment, open, segments};
 
 /// Flips a bit inside the first occurrence of a text in a file.
@@ -114,7 +115,7 @@ fn a_record_whose_last_change_is_damaged_is_an_error_and_not_its_old_value() {
     let store = open(&path);
     assert_eq!(store.engine().record(&key).expect_err("it is damaged").kind(), ErrorKind::Corrupt);
     let old = put(&store, "another value", Expected::Revision(first));
-    assert_eq!(old.expect_err("the revision is out of date").kind(), ErrorKind::Conflict);
+    assert_eq!(old.expect_err("nobody knows its revision").kind(), ErrorKind::Corrupt);
     put(&store, "the third value", Expected::Any).expect("it can be set");
     drop(store);
     let record = open(&path).engine().record(&key).expect("it is sound").expect("it is there");
@@ -302,4 +303,74 @@ fn a_head_whose_address_is_damaged_refuses_a_new_version_and_writes_go_on() {
         assert_eq!(refused.kind(), ErrorKind::Corrupt, "{refused}");
         store.put(version("another", removes_first.into())).expect("writes go on");
     }
+}
+
+#[test]
+fn a_record_whose_batch_lost_its_end_tells_its_revision_or_that_it_is_damaged() {
+    let folder = folder();
+    let path = folder.path().join("store");
+    let store = Store::open(&Location::Disk(path.clone()), &aged::options(1)).expect("it opens");
+    let put = |name: &str, number: usize| {
+        let mut batch = Batch::new();
+        batch.put_record(aged::record_key(name), number.to_string().into_bytes(), Expected::Any);
+        store.commit(batch, Durability::Written).expect("it is legal");
+    };
+    // What is overwritten is compacted away without a trace, and its revision with it.
+    for number in 0..600 {
+        match number % 3 {
+            0 => put(&format!("stays {number}"), number),
+            _ => put("same", number),
+        }
+        if number == 400 {
+            aged::compact(&store);
+        }
+    }
+    let records = store.engine().records("c", None, 1000).expect("all are sound");
+    store.close().expect("it closes");
+    drop(store);
+    let names = segments(&path);
+    let is_compacted =
+        |name: &Path| name.file_name().is_some_and(|name| name.to_string_lossy().starts_with('c'));
+    let last = names.iter().rfind(|name| !is_compacted(name));
+    let (mut right, mut refused) = ([0, 0], 0);
+    for name in names.iter().filter(|name| Some(*name) != last) {
+        let (file_name, is_compacted) = (name.file_name().expect("it has one"), is_compacted(name));
+        let frames = aged::frames(name);
+        for pair in frames.windows(2).filter(|pair| matches!(pair[1].kind, 1 | 5)) {
+            let of_batch = |record: &&Record| pair[0].key.ends_with(record.key.key().as_bytes());
+            let Some(record) = records.iter().find(of_batch) else { continue };
+            let copy = folder.path().join("copy");
+            aged::copy(&path, &copy);
+            let file = fs::OpenOptions::new().write(true).open(copy.join("log").join(file_name));
+            file.and_then(|file| file.set_len(pair[1].offset as u64)).expect("it can be cut");
+            let store = open(&copy);
+            match store.engine().record(&record.key) {
+                Ok(found) if record.key.key() != "same" => {
+                    assert_eq!(found.as_ref(), Some(record), "its frame is whole");
+                    right[usize::from(is_compacted)] += 1;
+                }
+                Ok(found) => assert!(found.is_some(), "an old value, since what followed is lost too"),
+                Err(error) => {
+                    assert!(is_compacted, "a writer leaves no revision out: {error}");
+                    assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+                    assert!(error.to_string().contains("the commit frame is lost"), "{error}");
+                    let put = |expected| {
+                        let mut batch = Batch::new();
+                        batch.put_record(record.key.clone(), b"new".to_vec(), expected);
+                        store.commit(batch, Durability::Written).map_err(|error| error.kind())
+                    };
+                    for expected in [Expected::Absent, Expected::Revision(0), Expected::Revision(1)] {
+                        assert_eq!(put(expected), Err(ErrorKind::Corrupt), "{expected:?}");
+                    }
+                    put(Expected::Any).expect("whatever it is");
+                    let found = store.engine().record(&record.key).expect("it is stored again");
+                    assert_eq!(found.expect("it is there").value, b"new");
+                    refused += 1;
+                }
+            }
+            drop(store);
+            fs::remove_dir_all(&copy).expect("it can be removed");
+        }
+    }
+    assert!(right[0] > 10 && refused > 10, "{right:?} {refused} of {names:?}");
 }

@@ -17,9 +17,10 @@ use super::format::{
     CommitPayload, Kind, Location, SEGMENT_HEADER_BYTES, STORE_HEADER_BYTES, SegmentHeader, SegmentId,
     StoreHeader,
 };
+use super::kept_batches::kept_batches;
 use super::log::{LogFile, Reader};
 use super::lookup::place_of;
-use super::recovery::{describe, kept_batches};
+use super::recovery::describe;
 use super::scan::{Change, Depth, ScannedBatch, ScannedSegment, next_chain, scan_in_order};
 use super::sidecar::TableId;
 use super::view::{Sealed, Segment, View};

@@ -17,6 +17,7 @@ use super::view::{Sealed, Segment, View, complete};
 use crate::batch::RecordKey;
 use crate::engine::Record;
 use crate::error::Result;
+use crate::overlay::UNKNOWN_REVISION;
 
 /// Where the newest change of a record stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -72,7 +73,8 @@ pub(super) fn count_records(segments: &[Segment]) -> Result<u64> {
 }
 
 impl Inner {
-    /// Puts a damaged place in that of a record: what that was before is out of date, and who reads it is told.
+    /// Puts a damaged place, or one whose revision is not known, in that of a record: what that was before is out of
+    /// date, and who reads it is told.
     pub(super) fn set_damaged_record(
         &mut self,
         view: &View,
@@ -84,7 +86,7 @@ impl Inner {
             found => found,
         };
         self.records_live += u64::from(before.and_then(RecordPlace::live).is_none());
-        self.active.add_record(key, location, 0, false);
+        self.active.add_record(key, location, UNKNOWN_REVISION, false);
         Ok(())
     }
 }
@@ -240,6 +242,12 @@ fn record_at(reader: &Reader<'_>, key: &RecordKey, place: RecordPlace) -> Result
     let frame = reader.frame(place.location, &mut bytes)?;
     if frame.record_key().as_ref() != Some(key) {
         return Err(corrupt(place.location, "the frame holds another record"));
+    }
+    if place.revision == UNKNOWN_REVISION {
+        return Err(corrupt(
+            place.location,
+            "the commit frame is lost that tells the revision of the record",
+        ));
     }
     Ok(Record { key: key.clone(), value: frame.payload().to_vec(), revision: place.revision })
 }

@@ -5,7 +5,6 @@
 //! are not a whole batch. Those were never acknowledged as synced and are cut off. Anything wrong before
 //! that place was acknowledged once: it is reported, and everything around it is served.
 
-use std::ops::Range;
 use std::sync::Arc;
 
 use statlas_core::{Address, BlobId};
@@ -15,6 +14,7 @@ use super::derive::{derive_removed, derive_removed_blobs, derive_superseded};
 use super::files::{FoundFile, end_missing, find_files, missing_segments};
 use super::format::{Kind, Location, SEGMENT_HEADER_BYTES, SegmentHeader, SegmentId};
 use super::indexes::Indexes;
+use super::kept_batches::{keep_batches, kept_batches};
 use super::log::{Log, LogFile};
 use super::lookup::place_of;
 use super::records::count_records;
@@ -50,6 +50,8 @@ struct Source {
     found: FoundFile,
     /// What its sidecar knows; without one it is read.
     sidecar: Option<Sidecar>,
+    /// The last revision that may stand in it, if a file behind it tells that.
+    last_revision: Option<u64>,
 }
 
 /// Reads the log of a store.
@@ -85,9 +87,15 @@ fn recover_with(
         let identity = Identity { store_id, segment: found.log.id.0, log_bytes: found.log.written() };
         let complete = use_sidecars && at < last && found.header.is_ok() && !found.is_foreign;
         let sidecar = if complete { open_sidecar(storage, &identity).ok() } else { None };
-        Source { found, sidecar }
+        Source { found, sidecar, last_revision: None }
     };
-    let sources: Vec<Source> = found.into_iter().enumerate().map(with_sidecar).collect();
+    let mut sources: Vec<Source> = found.into_iter().enumerate().map(with_sidecar).collect();
+    let mut last_revision = None;
+    for source in sources.iter_mut().rev() {
+        source.last_revision = last_revision;
+        let header = source.found.header.ok().filter(|_| !source.found.is_foreign);
+        last_revision = header.map(|header| header.first_revision.saturating_sub(1)).or(last_revision);
+    }
     let to_scan: Vec<_> = sources
         .iter()
         .filter(|source| source.sidecar.is_none())
@@ -98,10 +106,10 @@ fn recover_with(
     let mut sources = sources.into_iter();
     scan_in_order(&to_scan, Depth::Rows, |scanned| {
         for source in sources.by_ref() {
-            let Source { found, sidecar } = source;
+            let Source { found, sidecar, last_revision } = source;
             match sidecar {
                 Some(sidecar) => recovery.take_over(found, sidecar)?,
-                None => return recovery.read(found, scanned),
+                None => return recovery.read(found, scanned, last_revision),
             }
         }
         Ok(())
@@ -197,7 +205,7 @@ impl<'a> Recovery<'a> {
     }
 
     /// Takes over a segment that was read.
-    fn read(&mut self, found: FoundFile, scanned: ScannedSegment) -> Result<()> {
+    fn read(&mut self, found: FoundFile, scanned: ScannedSegment, last_revision: Option<u64>) -> Result<()> {
         let FoundFile { log, header, is_last, is_foreign } = found;
         // Batches follow a dictionary only when that is safe, so one that is cut lacks whatever stood behind. What is written
         // to another file leaves it as it is, for the next opening to see.
@@ -214,6 +222,9 @@ impl<'a> Recovery<'a> {
             self.is_lossy = true;
             return Ok(());
         }
+        if let Ok(header) = header {
+            self.revision = self.revision.max(header.first_revision.saturating_sub(1));
+        }
         let damage_before = self.damage.len();
         let mut segments = self.segments.clone();
         segments.push(Segment { log: Arc::clone(&log), sealed: None });
@@ -226,7 +237,7 @@ impl<'a> Recovery<'a> {
         }
         let bytes = scanned.bytes;
         let synced = synced_end(&scanned);
-        let end = self.segment(scanned, is_last)?;
+        let end = self.segment(scanned, is_last, last_revision)?;
         if is_last {
             self.cut(&log, end, bytes)?;
             self.write_again(&log, synced, end)?;
@@ -310,7 +321,7 @@ impl<'a> Recovery<'a> {
     }
 
     /// Applies the batches of a segment, and returns where it ends.
-    fn segment(&mut self, scanned: ScannedSegment, is_last: bool) -> Result<u64> {
+    fn segment(&mut self, scanned: ScannedSegment, is_last: bool, last_revision: Option<u64>) -> Result<u64> {
         let ScannedSegment { id, bytes, batches, damage, neighbours, uncommitted, end, data_start, .. } =
             scanned;
         // What a later frame says was synced before it, was.
@@ -330,20 +341,23 @@ impl<'a> Recovery<'a> {
             let is_told = damage.iter().any(|place| batch.holds(place.start));
             self.batch(id, batch, &neighbours, is_told)?;
         }
-        let lost_commit = !is_last && !uncommitted.is_empty();
-        if lost_commit {
-            let first = uncommitted.first().map_or(Location::new(id, end), |placed| placed.location);
+        if let (false, Some(first), Some(last)) = (is_last, uncommitted.first(), uncommitted.last()) {
+            let first = first.location;
             self.damage.push(format!("{first}: the commit frame of the last batch is missing"));
-            self.apply(self.revision + 1, &uncommitted, &neighbours)?;
+            // A writer leaves no revision out. Behind something that is damaged another batch may have begun.
+            let is_next = !id.is_compacted()
+                && damage.iter().all(|place| place.start.offset() < end || place.start > last.location);
+            let last_revision = if is_next { Some(self.revision + 1) } else { last_revision };
+            self.apply_without_commit(last_revision, &uncommitted, &neighbours)?;
         }
         if !is_last {
-            if bytes > end && !lost_commit {
+            if bytes > end && uncommitted.is_empty() {
                 let place = Location::new(id, end);
                 self.damage.push(format!("{place}: {} bytes behind the last batch are damaged", bytes - end));
             }
             return Ok(end);
         }
-        self.keep_cut_batches(id, valid_end..end)?;
+        self.damage.extend(keep_batches(self.storage, id, valid_end..end)?);
         Ok(valid_end)
     }
 
@@ -368,7 +382,7 @@ impl<'a> Recovery<'a> {
                 // A frame that ends the log or a segment names the batch before it.
                 let is_mark = matches!(kind, Kind::Close | Kind::Continued);
                 let revision = commit.revision.saturating_sub(u64::from(!is_mark));
-                self.apply(revision, &earlier, neighbours)?;
+                self.apply_without_commit(Some(revision), &earlier, neighbours)?;
             }
         }
         self.apply(commit.revision, &changes, neighbours)?;
@@ -380,6 +394,30 @@ impl<'a> Recovery<'a> {
     fn apply(&mut self, revision: u64, changes: &[Placed], neighbours: &[u64]) -> Result<()> {
         self.revision = self.revision.max(revision);
         self.apply_frames(revision, changes, neighbours)
+    }
+
+    /// Applies frames whose commit frame is lost, and with it their revision, of which at most the last one that it can
+    /// be is known. Their order is kept; records tell a revision, and are damaged unless it can only be one.
+    fn apply_without_commit(
+        &mut self,
+        last: Option<u64>,
+        changes: &[Placed],
+        neighbours: &[u64],
+    ) -> Result<()> {
+        let first = self.revision + 1;
+        self.apply(last.unwrap_or(first).max(first), changes, neighbours)?;
+        if last != Some(first) {
+            let view = self.log.view.load();
+            let inner = &mut *self.tables.inner.write();
+            for placed in changes {
+                if let Change::Record(key) = &placed.change
+                    && inner.active.record(key).is_some_and(|place| place.location == placed.location)
+                {
+                    inner.set_damaged_record(&view, key, placed.location)?;
+                }
+            }
+        }
+        Ok(())
     }
 
     fn apply_frames(&self, revision: u64, changes: &[Placed], neighbours: &[u64]) -> Result<()> {
@@ -437,25 +475,6 @@ impl<'a> Recovery<'a> {
             Some(Seems::Dictionary) => {}
             None => self.is_lossy = true,
         }
-        Ok(())
-    }
-
-    /// Whole batches behind the first broken one are cut off with it, but not thrown away.
-    fn keep_cut_batches(&mut self, id: SegmentId, cut: Range<u64>) -> Result<()> {
-        if cut.is_empty() {
-            return Ok(());
-        }
-        let storage = self.storage;
-        let failed = |error| Error::io("keeping the cut tail of the log failed", error);
-        let file = storage.open(&id.file_name(), false).map_err(failed)?;
-        let mut bytes = vec![0; (cut.end - cut.start) as usize];
-        file.read_at(cut.start, &mut bytes).map_err(failed)?;
-        storage.create_folder(CUT_FOLDER).map_err(failed)?;
-        let name = format!("{:08}-{}.frames", id.number(), cut.start);
-        storage.write(&format!("{CUT_FOLDER}/{name}"), &bytes).map_err(failed)?;
-        // They must be safe before the log is cut.
-        storage.sync_folder(CUT_FOLDER).and_then(|()| storage.sync_folder(".")).map_err(failed)?;
-        self.damage.push(kept_batch(&name));
         Ok(())
     }
 
@@ -550,25 +569,6 @@ fn age_of(place: &Damage, batches: &[ScannedBatch]) -> (u64, u32) {
 
 /// Bytes that are written again at once.
 const PIECE_BYTES: usize = 1 << 20;
-
-/// Where whole batches are kept that stood behind a broken one.
-const CUT_FOLDER: &str = "cut";
-
-fn kept_batch(name: &str) -> String {
-    format!("{CUT_FOLDER}/{name}: batches behind one that was not whole were cut off and are kept here")
-}
-
-/// A line for each piece that was cut off, now or when the store was opened before.
-pub(super) fn kept_batches(storage: &dyn Storage) -> Result<Vec<String>> {
-    let mut names = match storage.list(CUT_FOLDER) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
-        listed => {
-            listed.map_err(|error| Error::io(format!("listing the folder {CUT_FOLDER} failed"), error))?
-        }
-    };
-    names.sort_unstable();
-    Ok(names.iter().map(|name| kept_batch(name)).collect())
-}
 
 /// A damaged place in words.
 pub(super) fn describe(place: &Damage) -> String {

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use statlas_core::{Address, BlobId};
 
 use crate::batch::{Batch, Operation, RecordKey};
-use crate::engine::{Engine, StoredBlob, StoredEntity};
-use crate::testing::Failure;
+use crate::engine::{Engine, Record, StoredBlob, StoredEntity};
 use crate::testing::twin::same;
+use crate::testing::{Failure, Model};
 
 /// Names and contents that a store was told of, whatever became of them.
 #[derive(Debug, Clone, Default)]
@@ -18,6 +18,8 @@ pub(crate) struct Known {
     pub(super) blobs: BTreeMap<BlobId, StoredBlob>,
     /// With each value that it ever had.
     pub(super) records: BTreeMap<RecordKey, BTreeSet<Vec<u8>>>,
+    /// What records were at the revisions that changed them.
+    past_records: BTreeMap<(RecordKey, u64), Vec<u8>>,
 }
 
 impl Known {
@@ -45,6 +47,22 @@ impl Known {
                 Operation::RemoveEntity(_) | Operation::RemoveBlob(_) | Operation::RemoveRecord { .. } => {}
             }
         }
+    }
+
+    /// Notes what the records of a batch are that was stored.
+    pub(super) fn date(&mut self, batch: &Batch, stored: &Model) {
+        for operation in batch.operations() {
+            if let Operation::PutRecord { key, .. } = operation
+                && let Some(record) = stored.record(key)
+            {
+                self.past_records.insert((key.clone(), record.revision), record.value.clone());
+            }
+        }
+    }
+
+    /// Whether a record was once as it was found, at the revision that it tells.
+    pub(super) fn was_record(&self, found: &Record) -> bool {
+        self.past_records.get(&(found.key.clone(), found.revision)) == Some(&found.value)
     }
 
     /// Whether all of it is stored as it is known; of a record, one of its values.

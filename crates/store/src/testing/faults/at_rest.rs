@@ -1,7 +1,10 @@
 //! A store that was written in order and closed, for campaigns that damage its files.
 
-use super::layout::{Piece, pieces};
+use std::collections::BTreeSet;
+
+use super::layout::{Piece, Subject, pieces};
 use super::run::Run;
+use crate::batch::RecordKey;
 use crate::store::Options;
 use crate::testing::auditor::{Auditor, Outcome};
 use crate::testing::simulated_disk::{Aside, Crash, SimulatedDisk};
@@ -31,6 +34,18 @@ impl FileAtRest {
         let stem = self.name.strip_prefix("log/")?.strip_suffix(".seg")?;
         let (kind, digits) = stem.strip_prefix('c').map_or(("", stem), |digits| ("c", digits));
         Some(format!("segment {kind}{}", digits.parse::<u32>().ok()?))
+    }
+
+    /// Records of the batch that a place is in, those before it, if their revision is lost with the end of the batch: only
+    /// writers leave no revision out.
+    pub(super) fn undated(&self, place: usize) -> BTreeSet<RecordKey> {
+        if self.number().is_some() {
+            return BTreeSet::new();
+        }
+        let before = self.pieces.iter().rev().skip_while(|piece| piece.bytes.end > place);
+        let of_batch = before
+            .take_while(|piece| !matches!(piece.subject, Subject::Header | Subject::Commit | Subject::Mark));
+        of_batch.flat_map(|piece| piece.subject.hit().records).collect()
     }
 
     /// The number of the segment, if a writer made it and no compaction.

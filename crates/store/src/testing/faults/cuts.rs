@@ -233,7 +233,10 @@ fn hit(store: &AtRest, change: &Change) -> Hit {
         pieces.for_each(|piece| hit.extend(piece.subject.hit()));
     };
     match change {
-        Change::Cut { file, bytes } => take(*file, *bytes),
+        Change::Cut { file, bytes } => {
+            take(*file, *bytes);
+            hit.undated = store.files[*file].undated(*bytes);
+        }
         Change::Append { .. } | Change::Double(_) => {}
         Change::Remove(file) | Change::Copy(_, file) => take(*file, 0),
         Change::Swap(one, other) => {

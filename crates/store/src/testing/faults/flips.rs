@@ -98,6 +98,9 @@ fn flip(store: &AtRest, file: &FileAtRest, at: usize, mask: u8) -> Result<Answer
     damaged[at - piece.bytes.start] ^= mask;
     let mut hit = piece.subject.hit();
     hit.extend(subject(&damaged).map(|subject| subject.hit()).unwrap_or_default());
+    if piece.subject == Subject::Commit {
+        hit.undated = file.undated(piece.bytes.start);
+    }
     let judge = || {
         let (engine, model) = (opened.engine(), store.auditor.model());
         same("revision", &engine.stats().revision, &model.revision())?;

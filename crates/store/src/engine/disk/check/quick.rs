@@ -11,8 +11,8 @@ use crate::engine::disk::DiskEngine;
 use crate::engine::disk::format::{
     COMMIT_FRAME_BYTES, CommitPayload, Frame, Location, SEGMENT_HEADER_BYTES, SegmentHeader,
 };
+use crate::engine::disk::kept_batches::kept_batches;
 use crate::engine::disk::log::LogFile;
-use crate::engine::disk::recovery::kept_batches;
 use crate::engine::disk::scan::{Depth, scan_in_order};
 use crate::engine::disk::view::Sealed;
 use crate::engine::{CheckReport, ProgressFn};

@@ -12,7 +12,7 @@ use crate::engine::disk::files::log_bytes;
 use crate::engine::disk::format::{
     ALIGNMENT, SEGMENT_HEADER_BYTES, STORE_HEADER_BYTES, Salt, SegmentHeader, SegmentId, StoreHeader,
 };
-use crate::engine::disk::recovery::kept_batches;
+use crate::engine::disk::kept_batches::kept_batches;
 use crate::engine::disk::scan::{Damage, Depth, ScannedBatch, ScannedSegment, Window, scan_batches};
 use crate::engine::disk::storage::{Directory, Mapping, Storage, StorageFile};
 use crate::engine::disk::{HEADER_NAME, LOCK_NAME};
