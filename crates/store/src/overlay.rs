@@ -42,6 +42,10 @@ pub(crate) trait Holdings {
     fn head(&self, id: &str) -> Result<Option<Address>>;
     /// How a blob is stored, if it is and is sound.
     fn blob_form(&self, id: &BlobId) -> Result<Option<BlobForm>>;
+    /// Whether a blob is there to be removed; an error if it is damaged.
+    fn is_removable_blob(&self, id: &BlobId) -> Result<bool> {
+        Ok(self.blob_form(id)?.is_some())
+    }
     /// The revision of a record; [`UNKNOWN_REVISION`] where it is damaged.
     fn record_revision(&self, key: &RecordKey) -> Result<Option<u64>>;
 }
@@ -205,7 +209,10 @@ impl Judge<'_> {
                 Ok(changes)
             }
             Operation::RemoveBlob(id) => {
-                let there = self.blob_form(id)?.is_some();
+                let there = match self.overlaid_blob(id) {
+                    Some(form) => form.is_some(),
+                    None => self.holdings.is_removable_blob(id)?,
+                };
                 if there {
                     self.above.blobs.insert(*id, None);
                     self.plan.commit.others += 1;
@@ -338,10 +345,11 @@ impl Judge<'_> {
     }
 
     fn blob_form(&self, id: &BlobId) -> Result<Option<BlobForm>> {
-        match self.above.blobs.get(id).or_else(|| self.below.blobs.get(id)) {
-            Some(form) => Ok(*form),
-            None => self.holdings.blob_form(id),
-        }
+        self.overlaid_blob(id).map_or_else(|| self.holdings.blob_form(id), Ok)
+    }
+
+    fn overlaid_blob(&self, id: &BlobId) -> Option<Option<BlobForm>> {
+        self.above.blobs.get(id).or_else(|| self.below.blobs.get(id)).copied()
     }
 
     /// The record's revision, if it is what the operation expects.

@@ -318,7 +318,7 @@ fn a_record_whose_batch_lost_its_end_tells_its_revision_or_that_it_is_damaged() 
     // What is overwritten is compacted away without a trace, and its revision with it.
     for number in 0..600 {
         match number % 3 {
-            0 => put(&format!("stays {number}"), number),
+            0 | 1 => put(&format!("stays {number}"), number),
             _ => put("same", number),
         }
         if number == 400 {
@@ -349,11 +349,19 @@ fn a_record_whose_batch_lost_its_end_tells_its_revision_or_that_it_is_damaged() 
                     assert_eq!(found.as_ref(), Some(record), "its frame is whole");
                     right[usize::from(is_compacted)] += 1;
                 }
-                Ok(found) => assert!(found.is_some(), "an old value, since what followed is lost too"),
+                // An old value, since what followed is lost too.
+                Ok(found) => {
+                    let found = found.expect("a value is left");
+                    assert_eq!(found.value, (found.revision - 1).to_string().into_bytes());
+                }
                 Err(error) => {
                     assert!(is_compacted, "a writer leaves no revision out: {error}");
                     assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
-                    assert!(error.to_string().contains("the commit frame is lost"), "{error}");
+                    let message = error.to_string();
+                    assert!(message.contains("commit frame that tells the revision"), "{message}");
+                    assert!(message.contains(&format!("record {:?} in", record.key.key())), "{message}");
+                    let listed = store.engine().records("c", None, 1000).expect_err("one is damaged");
+                    assert!(listed.to_string().contains("in collection \"c\": "), "{listed}");
                     let put = |expected| {
                         let mut batch = Batch::new();
                         batch.put_record(record.key.clone(), b"new".to_vec(), expected);
@@ -372,5 +380,54 @@ fn a_record_whose_batch_lost_its_end_tells_its_revision_or_that_it_is_damaged() 
             fs::remove_dir_all(&copy).expect("it can be removed");
         }
     }
-    assert!(right[0] > 10 && refused > 10, "{right:?} {refused} of {names:?}");
+    assert!(right[0] > 10 && right[1] > 0 && refused > 10, "{right:?} {refused} of {names:?}");
+}
+
+#[test]
+fn what_is_damaged_is_not_removed_as_if_it_were_absent() {
+    let folder = folder();
+    let path = folder.path().join("store");
+    let store = open(&path);
+    let entity = version("a", 1);
+    let address = store.put(entity.clone()).expect("it is stored");
+    let mut batch = Batch::new();
+    let blob = batch.put_blob(b"a blob that will be damaged".to_vec());
+    store.commit(batch, Durability::Synced).expect("it is stored");
+    drop(store);
+    flip_inside(&last_segment(&path), &String::from_utf8(entity.canonical()).expect("ASCII"));
+    flip_inside(&last_segment(&path), "a blob that will be damaged");
+    let store = open(&path);
+    let (mut first, mut second) = (Batch::new(), Batch::new());
+    first.remove_entity(address);
+    second.remove_blob(blob);
+    for batch in [first, second] {
+        let refused = store.commit(batch, Durability::Synced).expect_err("it is damaged");
+        assert_eq!(refused.kind(), ErrorKind::Corrupt, "{refused}");
+    }
+    store.put(version("b", 1)).expect("writes go on");
+}
+
+#[test]
+fn behind_a_missing_segment_the_chain_goes_on_from_the_last_header() {
+    let folder = folder();
+    let path = folder.path().join("store");
+    let store = Store::open(&Location::Disk(path.clone()), &aged::options(u64::MAX)).expect("it opens");
+    let mut number = 0;
+    while segments(&path).len() < 3 {
+        store.put(version("a", number)).expect("it can be stored");
+        number += 1;
+    }
+    let copy = folder.path().join("copy");
+    aged::copy(&path, &copy);
+    let names = segments(&copy);
+    // The last one was just begun.
+    let last = fs::OpenOptions::new().write(true).open(&names[2]).expect("it is there");
+    last.set_len(96).expect("it can be cut");
+    fs::remove_file(&names[1]).expect("it is there");
+    drop(fs::remove_file(names[1].with_extension("idx")));
+    let store = open(&copy);
+    store.put(version("b", 1)).expect("writes go on");
+    let damage = store.engine().check(&mut |_, _| {}).expect("it can be read").damage;
+    assert_eq!(damage.len(), 1, "{damage:?}");
+    assert!(damage[0].contains("segment 2 is missing"), "{damage:?}");
 }

@@ -320,3 +320,38 @@ fn copy_folder(from: &Path, to: &Path) {
         }
     }
 }
+
+#[test]
+fn a_damaged_removal_does_not_hide_the_whole_revisions_before_it() {
+    let place = Place::new(u64::MAX);
+    let store = place.open();
+    let first = store.put(version("first", 1)).expect("it is stored");
+    let mut number = 0;
+    while place.files("seg").len() < 2 {
+        store.put(version("a", number)).expect("it is stored");
+        number += 1;
+    }
+    let begun = store.engine().stats().revision;
+    for number in 0..5 {
+        store.put(version("b", number)).expect("it is stored");
+    }
+    let mut batch = Batch::new();
+    batch.remove_entity(first);
+    let removed = store.commit(batch, Durability::Synced).expect("it is stored").revision;
+    store.close().expect("it closes");
+    drop(store);
+    let name = place.files("seg").pop().expect("it is there");
+    let mut bytes = fs::read(&name).expect("it can be read");
+    let at = bytes.windows(32).rposition(|window| window == first.0).expect("it is there");
+    // The checksum, so that the key stays readable.
+    bytes[at - 16] ^= 1;
+    fs::write(&name, bytes).expect("it can be written");
+    let store = place.open();
+    assert_eq!(store.engine().stats().damage.len(), 1);
+    for after in begun..removed - 1 {
+        let changes = store.engine().changes(after, usize::MAX);
+        let changes = changes.or_else(|_| store.engine().changes(after, 1)).expect("they are whole");
+        assert_eq!(changes.changes.first().map(|change| change.revision), Some(after + 1));
+    }
+    store.engine().changes(removed - 1, 1).expect_err("it is damaged");
+}

@@ -94,6 +94,11 @@ impl Active {
         }
     }
 
+    /// Forgets where batches begin, for the next one to be the first.
+    pub(super) fn forget_marks(&mut self) {
+        self.marks.clear();
+    }
+
     /// Adds an entity, and returns its row.
     pub(super) fn add_entity(
         &mut self,

@@ -59,13 +59,14 @@ impl DiskEngine {
         Ok(Extent { view, segments, end })
     }
 
-    /// Takes the file of the sidecar of a damaged segment away: the next opening then reads the segment, and
-    /// knows what is damaged. It can be made again, so nothing is lost by that.
+    /// Takes the file of the sidecar of a damaged segment away, or sees to it that it gets none: the next opening then reads
+    /// the segment, and knows what is damaged. It can be made again, so nothing is lost by that.
     pub(super) fn forget_sidecar(&self, view: &View, id: SegmentId) {
-        if view.sealed(id).is_some() {
-            // One that was damaged before has none.
-            drop(self.storage.remove(&id.sidecar_name()));
+        if let Some(log) = view.file(id) {
+            log.set_damaged();
         }
+        // One that is being written, or that was damaged before, has none.
+        drop(self.storage.remove(&id.sidecar_name()));
     }
 
     /// Takes the files of damaged sidecars away, so that the next opening makes them anew.

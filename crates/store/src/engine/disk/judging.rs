@@ -5,7 +5,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::DiskEngine;
 use super::format::{Frame, Location};
-use super::log::Reader;
+use super::log::{Reader, corrupt};
 use super::lookup::{Version, addresses_of, entity_at, head_of_id, place_of, versions_kept};
 use super::records::{RecordPlace, newest_record, record_hash};
 use super::sidecar::TableId;
@@ -45,6 +45,16 @@ impl Judging<'_> {
         let versions = versions_kept(&self.reader, &self.engine.tables.inner.read().active, id)?;
         versions.iter().try_for_each(|version| self.check_row(version.location))?;
         Ok(versions)
+    }
+
+    /// Where something stands; an error if a frame about it was found to be damaged on opening.
+    fn place_of_sound(&self, table: TableId, key: &[u8; 32]) -> Result<Option<Location>> {
+        if !self.engine.damage.is_empty()
+            && let Some(damaged) = self.engine.tables.inner.read().damaged.get(key)
+        {
+            return Err(corrupt(damaged.location, "what it holds is not known"));
+        }
+        self.place(table, key)
     }
 
     /// Something of the frame of what has a key, if it is stored and sound: storing what is damaged again
@@ -103,12 +113,14 @@ impl Holdings for Judging<'_> {
     }
 
     fn is_removable(&self, address: &Address) -> Result<bool> {
-        let Some(place) = self.place(TableId::Entities, &address.0)? else { return Ok(false) };
-        match entity_at(&self.reader, place) {
-            Ok(entity) => self.check_versions(&entity.head()?.id).map(|()| true),
-            Err(error) if error.kind() == ErrorKind::Corrupt => Ok(false),
-            Err(error) => Err(error),
-        }
+        let Some(place) = self.place_of_sound(TableId::Entities, &address.0)? else { return Ok(false) };
+        let entity = entity_at(&self.reader, place)?;
+        self.check_versions(&entity.head()?.id).map(|()| true)
+    }
+
+    fn is_removable_blob(&self, id: &BlobId) -> Result<bool> {
+        let Some(place) = self.place_of_sound(TableId::Blobs, &id.0)? else { return Ok(false) };
+        self.reader.frame(place, &mut Vec::new()).map(|_| true)
     }
 
     fn check_versions(&self, id: &str) -> Result<()> {

@@ -1,7 +1,7 @@
 //! The files of the log as readers see them, and the tail that is not written yet.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use parking_lot::RwLock;
@@ -32,6 +32,8 @@ pub(super) struct LogFile {
     map: Box<dyn Mapping>,
     /// Bytes that may be read through the mapping.
     written: AtomicU64,
+    /// Whether something in it is known to be damaged.
+    damaged: AtomicBool,
 }
 
 impl LogFile {
@@ -45,7 +47,8 @@ impl LogFile {
         let SegmentHeader { id, first, last, forgotten, chain, store_id, .. } = *header;
         let (salt, data_start) = (Salt::of(&store_id, id), header.data_start());
         let (dictionary, written) = (DictionarySlot::new(), AtomicU64::new(written));
-        Self { id, first, last, forgotten, chain, salt, data_start, dictionary, file, map, written }
+        let damaged = AtomicBool::new(false);
+        Self { id, first, last, forgotten, chain, salt, data_start, dictionary, file, map, written, damaged }
     }
 
     fn read_at(&self, offset: u64, bytes: usize, buffer: &mut Vec<u8>) -> Result<()> {
@@ -56,6 +59,14 @@ impl LogFile {
 
     pub(super) fn written(&self) -> u64 {
         self.written.load(Ordering::Acquire)
+    }
+
+    pub(super) fn is_damaged(&self) -> bool {
+        self.damaged.load(Ordering::Acquire)
+    }
+
+    pub(super) fn set_damaged(&self) {
+        self.damaged.store(true, Ordering::Release);
     }
 
     pub(super) fn set_written(&self, bytes: u64) {

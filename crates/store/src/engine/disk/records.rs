@@ -16,7 +16,7 @@ use super::tables::Inner;
 use super::view::{Sealed, Segment, View, complete};
 use crate::batch::RecordKey;
 use crate::engine::Record;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::overlay::UNKNOWN_REVISION;
 
 /// Where the newest change of a record stands.
@@ -238,16 +238,21 @@ impl DiskEngine {
 }
 
 fn record_at(reader: &Reader<'_>, key: &RecordKey, place: RecordPlace) -> Result<Record> {
+    let named = |error: Error| {
+        let (collection, name) = (key.collection(), key.key());
+        let kind = error.kind();
+        let is_damaged = kind == ErrorKind::Corrupt;
+        let message = || format!("record {name:?} in collection {collection:?}: {error}");
+        if is_damaged { Error::new(kind, message()) } else { error }
+    };
     let mut bytes = Vec::new();
-    let frame = reader.frame(place.location, &mut bytes)?;
+    let frame = reader.frame(place.location, &mut bytes).map_err(named)?;
     if frame.record_key().as_ref() != Some(key) {
-        return Err(corrupt(place.location, "the frame holds another record"));
+        return Err(named(corrupt(place.location, "the frame holds another record")));
     }
     if place.revision == UNKNOWN_REVISION {
-        return Err(corrupt(
-            place.location,
-            "the commit frame is lost that tells the revision of the record",
-        ));
+        let reason = "the commit frame that tells the revision of the record is lost";
+        return Err(named(corrupt(place.location, reason)));
     }
     Ok(Record { key: key.clone(), value: frame.payload().to_vec(), revision: place.revision })
 }

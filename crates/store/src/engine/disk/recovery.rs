@@ -222,8 +222,10 @@ impl<'a> Recovery<'a> {
             self.is_lossy = true;
             return Ok(());
         }
-        if let Ok(header) = header {
-            self.revision = self.revision.max(header.first_revision.saturating_sub(1));
+        if let Ok(header) = header
+            && header.first_revision > self.revision + 1
+        {
+            (self.revision, self.chain) = (header.first_revision - 1, header.chain);
         }
         let damage_before = self.damage.len();
         let mut segments = self.segments.clone();
@@ -238,6 +240,9 @@ impl<'a> Recovery<'a> {
         let bytes = scanned.bytes;
         let synced = synced_end(&scanned);
         let end = self.segment(scanned, is_last, last_revision)?;
+        if self.damage.len() > damage_before {
+            log.set_damaged();
+        }
         if is_last {
             self.cut(&log, end, bytes)?;
             self.write_again(&log, synced, end)?;
@@ -336,11 +341,14 @@ impl<'a> Recovery<'a> {
             self.outdate(place)?;
             self.report(place, &batches)?;
         }
+        // What is out of date is no batch that watchers could begin at.
+        self.tables.inner.write().active.forget_marks();
         for batch in batches.into_iter().take(whole) {
             // What is told already does not count twice.
             let is_told = damage.iter().any(|place| batch.holds(place.start));
             self.batch(id, batch, &neighbours, is_told)?;
         }
+        let is_whole = uncommitted.is_empty();
         if let (false, Some(first), Some(last)) = (is_last, uncommitted.first(), uncommitted.last()) {
             let first = first.location;
             self.damage.push(format!("{first}: the commit frame of the last batch is missing"));
@@ -348,10 +356,10 @@ impl<'a> Recovery<'a> {
             let is_next = !id.is_compacted()
                 && damage.iter().all(|place| place.start.offset() < end || place.start > last.location);
             let last_revision = if is_next { Some(self.revision + 1) } else { last_revision };
-            self.apply_without_commit(last_revision, &uncommitted, &neighbours)?;
+            self.apply_without_commit(last_revision, uncommitted, &neighbours)?;
         }
         if !is_last {
-            if bytes > end && uncommitted.is_empty() {
+            if bytes > end && is_whole {
                 let place = Location::new(id, end);
                 self.damage.push(format!("{place}: {} bytes behind the last batch are damaged", bytes - end));
             }
@@ -382,7 +390,7 @@ impl<'a> Recovery<'a> {
                 // A frame that ends the log or a segment names the batch before it.
                 let is_mark = matches!(kind, Kind::Close | Kind::Continued);
                 let revision = commit.revision.saturating_sub(u64::from(!is_mark));
-                self.apply_without_commit(Some(revision), &earlier, neighbours)?;
+                self.apply_without_commit(Some(revision), earlier, neighbours)?;
             }
         }
         self.apply(commit.revision, &changes, neighbours)?;
@@ -401,15 +409,21 @@ impl<'a> Recovery<'a> {
     fn apply_without_commit(
         &mut self,
         last: Option<u64>,
-        changes: &[Placed],
+        mut changes: Vec<Placed>,
         neighbours: &[u64],
     ) -> Result<()> {
+        let mut next = 0;
+        for placed in &mut changes {
+            // Of another batch they begin anew.
+            placed.ordinal = placed.ordinal.max(next);
+            next = placed.ordinal.saturating_add(1);
+        }
         let first = self.revision + 1;
-        self.apply(last.unwrap_or(first).max(first), changes, neighbours)?;
+        self.apply(last.unwrap_or(first).max(first), &changes, neighbours)?;
         if last != Some(first) {
             let view = self.log.view.load();
             let inner = &mut *self.tables.inner.write();
-            for placed in changes {
+            for placed in &changes {
                 if let Change::Record(key) = &placed.change
                     && inner.active.record(key).is_some_and(|place| place.location == placed.location)
                 {

@@ -28,7 +28,13 @@ impl DiskEngine {
             let inner = self.tables.inner.read();
             inner.active.encode(identity, chain, inner.records_live)
         };
-        let sidecar = keep_sidecar(&*self.storage, ended.id, encoded, &identity)?;
+        // Of one that is damaged the next opening must know, so it is read again.
+        let keep = if ended.is_damaged() { keep_sidecar_for_now } else { keep_sidecar };
+        let sidecar = keep(&*self.storage, ended.id, encoded, &identity)?;
+        if ended.is_damaged() {
+            // Found meanwhile by somebody who looked for the sidecar before it was there.
+            drop(self.storage.remove(&ended.id.sidecar_name()));
+        }
         let mut inner = self.tables.inner.write();
         let revision = self.revision.load(std::sync::atomic::Ordering::Acquire);
         inner.active = Active::new(next.id, revision);

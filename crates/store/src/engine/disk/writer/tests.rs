@@ -162,3 +162,47 @@ fn the_frame_that_closed_a_log_is_not_taken_to_be_safe() {
     assert_eq!(after.stats().damage, Vec::<String>::new());
     assert_eq!(after.stats().entities, 3);
 }
+
+/// Flips a bit in the text of an entity in the file that is being written, or was written last.
+fn damage(disk: &SimulatedDisk, entity: &Entity) {
+    let text = entity.canonical();
+    let is_it = |name: &String| name.ends_with(".seg");
+    for name in disk.names().into_iter().filter(is_it) {
+        let content = disk.content(&name).expect("it is there");
+        if let Some(at) = content.windows(text.len()).position(|window| window == text) {
+            return disk.flip(&name, at + text.len() / 2, 1);
+        }
+    }
+    panic!("the entity is in no file");
+}
+
+#[test]
+fn a_damaged_segment_gets_no_sidecar_when_it_is_sealed_whether_opening_found_it_or_a_check() {
+    let options = Options { maintenance: false, ..Options::default() };
+    let entities = crowd(1, 3);
+    for is_found_on_opening in [true, false] {
+        let disk = SimulatedDisk::new();
+        let mut engine = disk.open_engine(&options).expect("it opens");
+        engine.commit(batch_of(&entities), Durability::Synced).expect("it is stored");
+        if is_found_on_opening {
+            engine.close().expect("it closes");
+            drop(engine);
+            damage(&disk, &entities[0]);
+            engine = disk.open_engine(&options).expect("it opens");
+        } else {
+            damage(&disk, &entities[0]);
+            assert_eq!(engine.check(&mut |_, _| {}).expect("it can be read").damage.len(), 1);
+        }
+        engine.roll(&mut engine.writer.lock()).expect("it can be sealed");
+        engine.close().expect("it closes");
+        drop(engine);
+        for _ in 0..2 {
+            let engine = disk.open_engine(&options).expect("it opens");
+            assert_eq!(engine.stats().damage.len(), 1, "{:?}", engine.stats().damage);
+            let error = engine.entity(&entities[0].address()).expect_err("it is damaged");
+            assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+            assert!(engine.entity(&entities[1].address()).expect("it is sound").is_some());
+            engine.close().expect("it closes");
+        }
+    }
+}
