@@ -54,7 +54,8 @@ impl RecordKey {
     }
 }
 
-/// What a record must be like for a change to go through: the compare of compare-and-swap.
+/// What a record must be like for a change to go through: the compare of compare-and-swap. Of one that is damaged nobody
+/// knows what it is like, so that only [`Expected::Any`] changes it; all else is refused as corrupt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expected {
     /// Anything.

@@ -284,7 +284,8 @@ pub trait Engine: Send + Sync {
     /// # Errors
     ///
     /// [`ErrorKind::Invalid`], [`ErrorKind::Conflict`] and [`ErrorKind::Mutability`] name the operation
-    /// and leave the store unchanged; [`ErrorKind::NoSpace`] and [`ErrorKind::Io`] poison it.
+    /// and leave the store unchanged, and so does [`ErrorKind::Corrupt`], if what the batch removes, compares or stores a
+    /// version of is damaged; [`ErrorKind::NoSpace`] and [`ErrorKind::Io`] poison it.
     fn commit(&self, batch: Batch, durability: Durability) -> Result<Commit>;
 
     /// Makes a batch ready to be stored by [`Engine::commit_prepared`], so that one thread can do that while another
@@ -407,7 +408,8 @@ pub trait Engine: Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Corrupt`] if one of them is damaged.
+    /// [`ErrorKind::Corrupt`] if one of them is damaged. The error names the first such record; those behind it are listed
+    /// with that as `after`.
     fn records(&self, collection: &str, after: Option<&str>, limit: usize) -> Result<Vec<Record>>;
 
     /// The changes behind the revision `after`, up to the revision that the answer names: whole revisions, at

@@ -81,14 +81,17 @@ impl SlotMemory {
         }
     }
 
-    /// Gives a mapping back to the system. The slots stay readable, and are empty where the system does
-    /// so at once, unchanged elsewhere.
+    /// Gives a mapping back to the system, and what it counts of a limit on data. The slots stay readable, and are empty
+    /// where the system does so at once, unchanged elsewhere. Nothing may be written to them any more.
     pub(super) fn give_back(&self) {
         #[cfg(all(target_os = "linux", not(miri)))]
         if let Self::Mapped { map, .. } = self {
             // SAFETY: the advice replaces the pages of this private mapping by zeroed ones, which are valid
             // empty slots. Slots are atomics, whose readers expect them to change at any time.
             drop(unsafe { map.unchecked_advise(memmap2::UncheckedAdvice::DontNeed) });
+            // Where this is refused, a limit is reached earlier.
+            // SAFETY: the range is that of the mapping, which stays readable; nobody writes to it any more.
+            let _refused = unsafe { libc::mprotect(map.as_mut_ptr().cast(), map.len(), libc::PROT_READ) };
         }
     }
 }
@@ -134,5 +137,30 @@ impl<T> Drop for Newest<T> {
             let mut node = unsafe { Box::from_raw(next) };
             next = *node.older.get_mut();
         }
+    }
+}
+
+#[cfg(all(test, target_os = "linux", not(miri)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_given_back_is_empty_and_counts_no_more_where_data_is_limited() {
+        let memory = SlotMemory::new(HUGE_PAGE_BYTES / size_of::<Slot>()).expect("there is memory");
+        let address = memory.all().as_ptr().addr();
+        let rights = || {
+            let maps = std::fs::read_to_string("/proc/self/maps").expect("the system tells its mappings");
+            let of_line = |line: &str| {
+                let (range, rest) = line.split_once(' ')?;
+                let (start, end) = range.split_once('-')?;
+                let bound = |text| usize::from_str_radix(text, 16).ok();
+                (bound(start)?..bound(end)?).contains(&address).then(|| rest[..4].to_owned())
+            };
+            maps.lines().find_map(of_line).expect("it is mapped")
+        };
+        assert_eq!(rights(), "rw-p");
+        memory.give_back();
+        assert_eq!(rights(), "r--p", "the system counts what can be written");
+        assert!(memory.all().iter().all(|slot| slot.value.load(Ordering::Relaxed) == 0), "it is empty");
     }
 }

@@ -47,7 +47,10 @@ pub(super) fn run(options: &FaultOptions<'_>) -> Tally {
     };
     let states = States { seed: options.seed, count: whole + cuts / stride, number: &number };
     try_all(&mut tally, options, &states, &try_state);
-    let which = if stride == 1 { "every length".to_owned() } else { format!("one of {stride} lengths") };
+    let mut which = if stride == 1 { "every length".to_owned() } else { format!("one of {stride} lengths") };
+    if let (part, parts @ 2..) = options.part {
+        which = format!("part {} of {parts} of {which}", part + 1);
+    }
     tally.scope = format!(
         "{which} of {} files of together {cuts} bytes, and {whole} changes of whole files",
         store.files.len()

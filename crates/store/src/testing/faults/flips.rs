@@ -39,7 +39,10 @@ pub(super) fn run(options: &FaultOptions<'_>) -> Tally {
     let states = States { seed: options.seed, count: bits / stride, number: &number };
     try_all(&mut tally, options, &states, &try_bit);
     let Answers { refused, absent, outdated } = answers.into_inner();
-    let which = if stride == 1 { "every bit".to_owned() } else { format!("one of {stride} bits") };
+    let mut which = if stride == 1 { "every bit".to_owned() } else { format!("one of {stride} bits") };
+    if let (part, parts @ 2..) = options.part {
+        which = format!("part {} of {parts} of {which}", part + 1);
+    }
     tally.scope = format!(
         "{which} of a store of {} bytes in {} files; about what was hit {refused} answers were errors, {absent} \
          absent, {outdated} out of date",
@@ -151,6 +154,12 @@ fn write_on(store: &AtRest, disk: &SimulatedDisk, at: usize, hit: Option<&Hit>) 
             }
         }
     }
+    // The file that is being written is full with this, and is sealed, damaged or not.
+    let mut large = Batch::new();
+    large.put_blob((0..=store.options.segment_bytes).map(|at| (at % 251) as u8).collect());
+    opened.commit(large.clone(), Durability::Written)?;
+    model.commit(&large).map_err(|refused| format!("it stores {refused:?}"))?;
+    opened.close()?;
     drop(opened);
     let opened = disk.open_store(&store.options).map_err(|error| unopened(&error))?;
     match hit {
