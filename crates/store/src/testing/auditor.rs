@@ -126,7 +126,7 @@ impl Auditor {
                 same("commit", &found, &expected)?;
                 if model.revision() > self.model().revision() {
                     self.in_doubt.clear();
-                    self.known.date(batch, &model);
+                    self.known.date(batch, model.revision());
                     self.states.push(State::new(model));
                     self.newest().chain_head.get_or_init(|| store.engine().stats().chain_head);
                 }
@@ -160,7 +160,7 @@ impl Auditor {
         let mut model = self.model().clone();
         let accepted = model.commit(batch).is_ok();
         if model.revision() > self.model().revision() {
-            self.known.date(batch, &model);
+            self.known.date(batch, model.revision());
             self.states.push(State::new(model));
         }
         if let Some(durability) = acknowledged.filter(|_| accepted) {

@@ -6,8 +6,8 @@ use statlas_core::{Address, BlobId};
 
 use crate::batch::{Batch, Operation, RecordKey};
 use crate::engine::{Engine, Record, StoredBlob, StoredEntity};
+use crate::testing::Failure;
 use crate::testing::twin::same;
-use crate::testing::{Failure, Model};
 
 /// Names and contents that a store was told of, whatever became of them.
 #[derive(Debug, Clone, Default)]
@@ -18,8 +18,8 @@ pub(crate) struct Known {
     pub(super) blobs: BTreeMap<BlobId, StoredBlob>,
     /// With each value that it ever had.
     pub(super) records: BTreeMap<RecordKey, BTreeSet<Vec<u8>>>,
-    /// What records were at the revisions that changed them.
-    past_records: BTreeMap<(RecordKey, u64), Vec<u8>>,
+    /// What batches set records to, and their revisions; within a batch, what another change followed, too.
+    past_records: BTreeSet<(RecordKey, u64, Vec<u8>)>,
 }
 
 impl Known {
@@ -49,20 +49,18 @@ impl Known {
         }
     }
 
-    /// Notes what the records of a batch are that was stored.
-    pub(super) fn date(&mut self, batch: &Batch, stored: &Model) {
+    /// Notes the revision of a batch that was stored.
+    pub(super) fn date(&mut self, batch: &Batch, revision: u64) {
         for operation in batch.operations() {
-            if let Operation::PutRecord { key, .. } = operation
-                && let Some(record) = stored.record(key)
-            {
-                self.past_records.insert((key.clone(), record.revision), record.value.clone());
+            if let Operation::PutRecord { key, value, .. } = operation {
+                self.past_records.insert((key.clone(), revision, value.clone()));
             }
         }
     }
 
-    /// Whether a record was once as it was found, at the revision that it tells.
+    /// Whether a record was once set to what was found, at the revision that it tells.
     pub(super) fn was_record(&self, found: &Record) -> bool {
-        self.past_records.get(&(found.key.clone(), found.revision)) == Some(&found.value)
+        self.past_records.contains(&(found.key.clone(), found.revision, found.value.clone()))
     }
 
     /// Whether all of it is stored as it is known; of a record, one of its values.
