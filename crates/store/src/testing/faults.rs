@@ -112,6 +112,16 @@ impl FaultOptions<'static> {
     }
 }
 
+impl FaultOptions<'_> {
+    /// Some states in words, and which part of them is tried.
+    fn part_of(&self, which: String) -> String {
+        match self.part {
+            (_, 1) => which,
+            (part, parts) => format!("part {} of {parts} of {which}", part + 1),
+        }
+    }
+}
+
 /// What a campaign came to.
 #[derive(Debug)]
 pub struct Tally {

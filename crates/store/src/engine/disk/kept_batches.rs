@@ -21,23 +21,26 @@ pub(super) fn keep_batches(storage: &dyn Storage, id: SegmentId, cut: Range<u64>
     file.read_at(cut.start, &mut bytes).map_err(failed)?;
     storage.create_folder(FOLDER).map_err(failed)?;
     let place = format!("{:08}-{}", id.number(), cut.start);
-    for number in 1_u32.. {
-        let name = if number == 1 { format!("{place}.frames") } else { format!("{place}-{number}.frames") };
-        let path = format!("{FOLDER}/{name}");
-        match kept(storage, &path) {
+    let mut name = format!("{place}.frames");
+    let mut number = 1;
+    let is_new = loop {
+        match kept(storage, &format!("{FOLDER}/{name}")) {
             // The log was cut there before, and something else was written since.
-            Ok(kept) if kept != bytes => {}
-            Ok(_) => return Ok(None),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                storage.write(&path, &bytes).map_err(failed)?;
-                // They must be safe before the log is cut.
-                storage.sync_folder(FOLDER).and_then(|()| storage.sync_folder(".")).map_err(failed)?;
-                return Ok(Some(line_about(&name)));
+            Ok(kept) if kept != bytes => {
+                number += 1;
+                name = format!("{place}-{number}.frames");
             }
+            Ok(_) => break false,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => break true,
             Err(error) => return Err(failed(error)),
         }
+    };
+    if is_new {
+        storage.write(&format!("{FOLDER}/{name}"), &bytes).map_err(failed)?;
     }
-    Ok(None)
+    // They must be safe before the log is cut, whoever wrote them.
+    storage.sync_folder(FOLDER).and_then(|()| storage.sync_folder(".")).map_err(failed)?;
+    Ok(is_new.then(|| line_about(&name)))
 }
 
 fn kept(storage: &dyn Storage, path: &str) -> io::Result<Vec<u8>> {

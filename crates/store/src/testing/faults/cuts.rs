@@ -47,10 +47,8 @@ pub(super) fn run(options: &FaultOptions<'_>) -> Tally {
     };
     let states = States { seed: options.seed, count: whole + cuts / stride, number: &number };
     try_all(&mut tally, options, &states, &try_state);
-    let mut which = if stride == 1 { "every length".to_owned() } else { format!("one of {stride} lengths") };
-    if let (part, parts @ 2..) = options.part {
-        which = format!("part {} of {parts} of {which}", part + 1);
-    }
+    let which = if stride == 1 { "every length".to_owned() } else { format!("one of {stride} lengths") };
+    let which = options.part_of(which);
     tally.scope = format!(
         "{which} of {} files of together {cuts} bytes, and {whole} changes of whole files",
         store.files.len()

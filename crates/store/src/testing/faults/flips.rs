@@ -39,10 +39,8 @@ pub(super) fn run(options: &FaultOptions<'_>) -> Tally {
     let states = States { seed: options.seed, count: bits / stride, number: &number };
     try_all(&mut tally, options, &states, &try_bit);
     let Answers { refused, absent, outdated } = answers.into_inner();
-    let mut which = if stride == 1 { "every bit".to_owned() } else { format!("one of {stride} bits") };
-    if let (part, parts @ 2..) = options.part {
-        which = format!("part {} of {parts} of {which}", part + 1);
-    }
+    let which = if stride == 1 { "every bit".to_owned() } else { format!("one of {stride} bits") };
+    let which = options.part_of(which);
     tally.scope = format!(
         "{which} of a store of {} bytes in {} files; about what was hit {refused} answers were errors, {absent} \
          absent, {outdated} out of date",
