@@ -408,8 +408,8 @@ pub trait Engine: Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Corrupt`] if one of them is damaged. The error names the first such record; those behind it are listed
-    /// with that as `after`.
+    /// [`ErrorKind::Corrupt`] if one of them is damaged. The error names the first such record, unless the names themselves
+    /// are damaged; those behind it are listed with that as `after`.
     fn records(&self, collection: &str, after: Option<&str>, limit: usize) -> Result<Vec<Record>>;
 
     /// The changes behind the revision `after`, up to the revision that the answer names: whole revisions, at

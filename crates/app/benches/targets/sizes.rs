@@ -51,11 +51,12 @@ impl Sizes {
         is_memory_large: false,
     };
 
-    /// The same with stores that take minutes to load.
+    /// The same with stores that take minutes to load, and the section that uses them measured once.
     pub(crate) const LARGE: Self = Self {
         memory_entities: 10_000_000,
         memory_bytes: 256 << 20,
         memory_lookups: 500_000,
+        memory_repetitions: 1,
         is_memory_large: true,
         ..Self::FULL
     };
@@ -96,7 +97,7 @@ impl Sizes {
     /// One line for the report.
     pub(crate) fn describe_repetitions(&self) -> String {
         format!(
-            "address {} of {} passes, load {}, open {}, lookup {}, query {}, import {}, large {}",
+            "address {} of {} passes, load {}, open {}, lookup {}, query {}, import {}, large {}, memory {}",
             self.address_repetitions,
             self.address_passes,
             self.load_repetitions,
@@ -104,7 +105,8 @@ impl Sizes {
             self.lookup_repetitions,
             self.query_repetitions,
             self.import_repetitions,
-            self.large_repetitions
+            self.large_repetitions,
+            self.memory_repetitions
         )
     }
 }

@@ -13,6 +13,7 @@ mod check;
 mod compact;
 mod coverage;
 mod creation;
+mod damaged;
 mod derive;
 mod dictionary;
 mod encode;
@@ -135,6 +136,8 @@ pub(crate) struct DiskEngine {
     closed_at: Mutex<Option<Location>>,
     syncs: AtomicU64,
     damage: Vec<String>,
+    /// Whether something was wrong with the log when it was opened.
+    is_damaged: bool,
     /// Whether something is damaged whose key is not known.
     is_lossy: bool,
     /// Whether the indexes may cover more than they do: not after memory ran short, until there is more.
@@ -200,7 +203,10 @@ impl DiskEngine {
         let segment_bytes = options.segment_bytes.clamp(SEGMENT_BYTES_MIN, SEGMENT_BYTES_MAX);
         let store_id = read_or_create_header(&*storage, &place, segment_bytes)?;
         let recovered = recover(&*storage, store_id, segment_bytes, &budget)?;
-        let Recovered { log, tables, last, end, revision, chain, closed_at, damage, is_lossy } = recovered;
+        let Recovered { log, tables, last, end, revision, chain, closed_at, mut damage, is_lossy, kept } =
+            recovered;
+        let is_damaged = !damage.is_empty();
+        damage.extend(kept);
         let published = Location::new(last.id, end);
         // Of the frame that closed it nobody knows whether it is safe.
         let mark = format::COMMIT_FRAME_BYTES as u64;
@@ -237,6 +243,7 @@ impl DiskEngine {
             closed_at: Mutex::new(closed_at),
             syncs: AtomicU64::new(0),
             damage,
+            is_damaged,
             is_lossy,
             may_cover_more: AtomicBool::new(true),
             compacting: Mutex::new(()),
@@ -302,10 +309,10 @@ impl DiskEngine {
             })
         };
         let found = find()?;
-        if found.is_some() || self.damage.is_empty() {
+        if found.is_some() || !self.is_damaged {
             return Ok(found);
         }
-        self.check_undamaged_in(&self.tables.inner.read(), key)?;
+        self.check_undamaged_in(&self.tables.inner.read(), table, key)?;
         // It may have been damaged until now, and stored again meanwhile.
         find()
     }
@@ -332,8 +339,8 @@ impl DiskEngine {
     }
 
     /// An entity or blob that is known to be damaged is not absent.
-    fn check_undamaged_in(&self, inner: &Inner, key: &[u8; 32]) -> Result<()> {
-        match inner.damaged.get(key) {
+    fn check_undamaged_in(&self, inner: &Inner, table: TableId, key: &[u8; 32]) -> Result<()> {
+        match inner.damaged.get(&(table, *key)) {
             Some(damaged) => Err(log::corrupt(damaged.location, &format!("{} is damaged", hex(key)))),
             None => Ok(()),
         }
@@ -445,7 +452,7 @@ impl Engine for DiskEngine {
     }
 
     fn may_miss_entities(&self) -> bool {
-        !self.damage.is_empty() && (self.is_lossy || !self.tables.inner.read().damaged.is_empty())
+        self.is_damaged && (self.is_lossy || !self.tables.inner.read().damaged.is_empty())
     }
 
     fn blob(&self, id: &BlobId) -> Result<Option<StoredBlob>> {

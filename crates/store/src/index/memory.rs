@@ -148,6 +148,7 @@ mod tests {
     fn what_is_given_back_is_empty_and_counts_no_more_where_data_is_limited() {
         let memory = SlotMemory::new(HUGE_PAGE_BYTES / size_of::<Slot>()).expect("there is memory");
         let address = memory.all().as_ptr().addr();
+        memory.all()[1].value.store(7, Ordering::Relaxed);
         let rights = || {
             let maps = std::fs::read_to_string("/proc/self/maps").expect("the system tells its mappings");
             let of_line = |line: &str| {

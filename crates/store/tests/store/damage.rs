@@ -1,7 +1,7 @@
 //! What is damaged is told from what is absent, and can be mended.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use statlas_core::Address;
 use statlas_store::testing::{crowd, version};
@@ -430,4 +430,110 @@ fn behind_a_missing_segment_the_chain_goes_on_from_the_last_header() {
     let damage = store.engine().check(&mut |_, _| {}).expect("it can be read").damage;
     assert_eq!(damage.len(), 1, "{damage:?}");
     assert!(damage[0].contains("segment 2 is missing"), "{damage:?}");
+}
+
+#[test]
+fn behind_a_compacted_segment_that_lost_its_end_the_chain_goes_on_from_the_next_header() {
+    let folder = folder();
+    let path = folder.path().join("store");
+    let store = Store::open(&Location::Disk(path.clone()), &aged::options(u64::MAX)).expect("it opens");
+    for number in 0..60 {
+        store.commit(aged::batch(number), Durability::Synced).expect("it is legal");
+    }
+    aged::compact(&store);
+    store.close().expect("it closes");
+    drop(store);
+    let is_compacted =
+        |path: &&PathBuf| path.file_name().is_some_and(|name| name.as_encoded_bytes()[0] == b'c');
+    let (compacted, written): (Vec<_>, Vec<_>) =
+        segments(&path).into_iter().partition(|path| is_compacted(&path));
+    let (last_compacted, last) =
+        (compacted.last().expect("there are some"), written.last().expect("there is one"));
+    let cut = |path: &Path, bytes: usize| {
+        let file = fs::OpenOptions::new().write(true).open(path).expect("it is there");
+        file.set_len(bytes as u64).expect("it can be cut");
+    };
+    // Behind it stands the frame that says that another segment follows.
+    let frames = aged::frames(last_compacted);
+    cut(last_compacted, frames[frames.len() - 2].offset);
+    cut(last, 96);
+    for other in &written[..written.len() - 1] {
+        fs::remove_file(other).expect("it is there");
+        drop(fs::remove_file(other.with_extension("idx")));
+    }
+    let store = aged::open(&path);
+    for number in 0..3 {
+        store.put(version("new", number)).expect("writes go on");
+    }
+    let damage = store.engine().check(&mut |_, _| {}).expect("it can be read").damage.join("; ");
+    assert!(!damage.contains("hash chain"), "{damage}");
+}
+
+#[test]
+fn without_the_header_of_its_segment_and_the_segment_before_no_revision_of_a_record_is_made_up() {
+    let folder = folder();
+    let path = folder.path().join("store");
+    let store = aged::open(&path);
+    let put = |number: usize| {
+        let mut batch = Batch::new();
+        batch.put_record(aged::record_key(&format!("r {number:04}")), b"value".to_vec(), Expected::Any);
+        store.commit(batch, Durability::Written).expect("it is legal");
+    };
+    let mut number = 0;
+    while segments(&path).len() < 5 {
+        put(number);
+        number += 1;
+    }
+    let records = store.engine().records("c", None, 1000).expect("all are sound");
+    store.close().expect("it closes");
+    drop(store);
+    let names = segments(&path);
+    let frames = aged::frames(&names[2]);
+    fs::remove_file(&names[1]).expect("it is there");
+    for sidecar in &names[1..3] {
+        fs::remove_file(sidecar.with_extension("idx")).expect("it has one");
+    }
+    let cut = fs::OpenOptions::new().write(true).open(&names[2]).expect("it is there");
+    cut.set_len(frames[1].offset as u64).expect("it can be cut");
+    aged::flip(&names[2], 40);
+    let store = aged::open(&path);
+    let mut refused = 0;
+    for record in &records {
+        match store.engine().record(&record.key) {
+            Ok(found) => assert!(found.is_none_or(|found| found.revision == record.revision), "{record:?}"),
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+                refused += 1;
+            }
+        }
+    }
+    assert_eq!(refused, 1, "the one whose batch lost its end");
+}
+
+#[test]
+fn what_is_left_of_batches_that_lost_their_ends_keeps_its_order_and_is_listed_page_by_page() {
+    let folder = folder();
+    let path = folder.path().join("store");
+    let store = aged::open(&path);
+    let addresses: Vec<Address> =
+        (0..4).map(|number| store.put(version("a", number)).expect("it can be stored")).collect();
+    store.close().expect("it closes");
+    drop(store);
+    let only = segments(&path).pop().expect("there is one");
+    let commits: Vec<_> = aged::frames(&only).into_iter().filter(|frame| frame.kind == 1).collect();
+    for frame in &commits[1..3] {
+        aged::flip(&only, frame.offset + 20);
+    }
+    let store = aged::open(&path);
+    assert_eq!(store.engine().versions("a").expect("all are sound"), addresses);
+    let (mut listed, mut query) = (Vec::new(), Query { limit: 1, ..Query::default() });
+    loop {
+        let page = store.engine().find(&query).expect("all are sound");
+        listed.extend(page.entities.iter().map(StoredEntity::address));
+        query.after = page.next;
+        if query.after.is_none() {
+            break;
+        }
+    }
+    assert_eq!(listed, addresses);
 }

@@ -11,6 +11,7 @@ mod durability;
 mod faults;
 mod files;
 mod free;
+mod healed;
 mod history;
 mod model;
 mod places;

@@ -12,6 +12,7 @@ use std::sync::atomic::Ordering;
 
 use statlas_core::{Address, BlobId};
 
+use super::damaged::describe;
 use super::files::{end_missing, missing_segments, segment_ids};
 use super::format::{
     CommitPayload, Kind, Location, SEGMENT_HEADER_BYTES, STORE_HEADER_BYTES, SegmentHeader, SegmentId,
@@ -20,8 +21,8 @@ use super::format::{
 use super::kept_batches::kept_batches;
 use super::log::{LogFile, Reader};
 use super::lookup::place_of;
-use super::recovery::describe;
 use super::scan::{Change, Depth, ScannedBatch, ScannedSegment, next_chain, scan_in_order};
+use super::seal::remove_sidecar;
 use super::sidecar::TableId;
 use super::view::{Sealed, Segment, View};
 use super::{DiskEngine, HEADER_NAME};
@@ -66,7 +67,7 @@ impl DiskEngine {
             log.set_damaged();
         }
         // One that is being written, or that was damaged before, has none.
-        drop(self.storage.remove(&id.sidecar_name()));
+        remove_sidecar(&*self.storage, id);
     }
 
     /// Takes the files of damaged sidecars away, so that the next opening makes them anew.

@@ -25,7 +25,7 @@ use super::format::{Location, SegmentId};
 use super::indexes::IndexChange;
 use super::log::LogFile;
 use super::records::{note_replaced, replaced_since};
-use super::seal::keep_sidecar;
+use super::seal::{keep_sidecar, keep_sidecar_for_now};
 use super::sidecar::{Effect, EffectKind, Identity, TableId};
 use super::view::{Sealed, Segment, View};
 use super::writer::Writer;
@@ -194,7 +194,9 @@ impl DiskEngine {
         let identity =
             Identity { store_id: self.store_id, segment: copied.log.id.0, log_bytes: copied.log.written() };
         let encoded = copied.tables.encode(identity, copied.chain, copied.records_live);
-        keep_sidecar(&*self.storage, copied.log.id, encoded, &identity).map(Sealed::new)
+        // It knows what happened to rows elsewhere, which have other numbers if damage goes away again.
+        let keep = if self.is_damaged { keep_sidecar_for_now } else { keep_sidecar };
+        keep(&*self.storage, copied.log.id, encoded, &identity).map(Sealed::new)
     }
 
     /// Leads everybody to the new file.

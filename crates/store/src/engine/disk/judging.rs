@@ -13,7 +13,7 @@ use super::suspects::Suspects;
 use super::view::row_at;
 use crate::batch::{BlobForm, Operation, RecordKey};
 use crate::engine::StoredEntity;
-use crate::error::{ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::index::key_of;
 use crate::overlay::Holdings;
 
@@ -47,12 +47,12 @@ impl Judging<'_> {
         Ok(versions)
     }
 
-    /// Where something stands; an error if a frame about it was found to be damaged on opening.
+    /// Where something that is to be removed stands; an error if a frame about it was found to be damaged on opening.
     fn place_of_sound(&self, table: TableId, key: &[u8; 32]) -> Result<Option<Location>> {
-        if !self.engine.damage.is_empty()
-            && let Some(damaged) = self.engine.tables.inner.read().damaged.get(key)
+        if self.engine.is_damaged
+            && let Some(damaged) = self.engine.tables.inner.read().damaged.get(&(table, *key))
         {
-            return Err(corrupt(damaged.location, "what it holds is not known"));
+            return Err(corrupt(damaged.location, "what a frame says about it is not known"));
         }
         self.place(table, key)
     }
@@ -103,8 +103,8 @@ impl Holdings for Judging<'_> {
     }
 
     fn is_damaged(&self, address: &Address) -> Result<bool> {
-        let is_known = !self.engine.damage.is_empty()
-            && self.engine.tables.inner.read().damaged.contains_key(&address.0);
+        let is_known = self.engine.is_damaged
+            && self.engine.tables.inner.read().damaged.contains_key(&(TableId::Entities, address.0));
         let Some(place) = self.place(TableId::Entities, &address.0)? else { return Ok(is_known) };
         match self.reader.frame(place, &mut Vec::new()) {
             Err(error) if error.kind() == ErrorKind::Corrupt => self.check_row(place).map(|()| true),
@@ -113,14 +113,21 @@ impl Holdings for Judging<'_> {
     }
 
     fn is_removable(&self, address: &Address) -> Result<bool> {
-        let Some(place) = self.place_of_sound(TableId::Entities, &address.0)? else { return Ok(false) };
-        let entity = entity_at(&self.reader, place)?;
+        let sound = || {
+            let Some(place) = self.place_of_sound(TableId::Entities, &address.0)? else { return Ok(None) };
+            entity_at(&self.reader, place).map(Some)
+        };
+        let entity = sound().map_err(|error| unremovable(&format!("entity {address}"), error))?;
+        let Some(entity) = entity else { return Ok(false) };
         self.check_versions(&entity.head()?.id).map(|()| true)
     }
 
     fn is_removable_blob(&self, id: &BlobId) -> Result<bool> {
-        let Some(place) = self.place_of_sound(TableId::Blobs, &id.0)? else { return Ok(false) };
-        self.reader.frame(place, &mut Vec::new()).map(|_| true)
+        let sound = || {
+            let Some(place) = self.place_of_sound(TableId::Blobs, &id.0)? else { return Ok(false) };
+            self.reader.frame(place, &mut Vec::new()).map(|_| true)
+        };
+        sound().map_err(|error| unremovable(&format!("blob {id}"), error))
     }
 
     fn check_versions(&self, id: &str) -> Result<()> {
@@ -155,5 +162,18 @@ impl Holdings for Judging<'_> {
             found => found,
         };
         Ok(newest.and_then(RecordPlace::live).map(|place| place.revision))
+    }
+}
+
+/// An error about something that can't be removed since it is damaged.
+fn unremovable(what: &str, error: Error) -> Error {
+    match error.kind() {
+        ErrorKind::Corrupt => Error::new(
+            ErrorKind::Corrupt,
+            format!(
+                "{what} is damaged and can't be removed as it is: store it again, then remove it; {error}"
+            ),
+        ),
+        _ => error,
     }
 }

@@ -32,7 +32,7 @@ pub(super) struct LogFile {
     map: Box<dyn Mapping>,
     /// Bytes that may be read through the mapping.
     written: AtomicU64,
-    /// Whether something in it is known to be damaged.
+    /// Whether something in it or in its sidecar is known to be damaged: the next opening is to read it.
     damaged: AtomicBool,
 }
 

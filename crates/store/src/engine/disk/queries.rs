@@ -121,7 +121,7 @@ impl DiskEngine {
     ) -> Result<Option<RowId>> {
         let published = self.published.load(std::sync::atomic::Ordering::Acquire);
         let Some(place) = place_of(reader, TableId::Entities, &address.0, published)? else {
-            self.check_undamaged_in(inner, &address.0)?;
+            self.check_undamaged_in(inner, TableId::Entities, &address.0)?;
             return Ok(None);
         };
         let Some(part) = parts.ids.iter().position(|id| *id == place.segment()) else { return Ok(None) };

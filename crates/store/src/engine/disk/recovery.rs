@@ -10,6 +10,7 @@ use std::sync::Arc;
 use statlas_core::{Address, BlobId};
 
 use super::active::Active;
+use super::damaged::{Damaged, describe};
 use super::derive::{derive_removed, derive_removed_blobs, derive_superseded};
 use super::files::{FoundFile, end_missing, find_files, missing_segments};
 use super::format::{Kind, Location, SEGMENT_HEADER_BYTES, SegmentHeader, SegmentId};
@@ -19,11 +20,11 @@ use super::log::{Log, LogFile};
 use super::lookup::place_of;
 use super::records::count_records;
 use super::scan::{Change, Damage, Depth, Placed, ScannedBatch, ScannedSegment, Seems, scan_in_order};
-use super::seal::{keep_sidecar, keep_sidecar_for_now, open_sidecar};
+use super::seal::{keep_sidecar, keep_sidecar_for_now, open_sidecar, remove_sidecar};
 use super::sidecar::{Identity, Sidecar, TableId};
 use super::storage::Storage;
 use super::suspects::Suspects;
-use super::tables::{AppliedBatch, Damaged, Tables};
+use super::tables::{AppliedBatch, Tables};
 use super::takeover::Takeover;
 use super::texts::Texts;
 use super::view::{Sealed, Segment, View};
@@ -40,9 +41,12 @@ pub(super) struct Recovered {
     pub(super) chain: [u8; 32],
     /// Where the log was closed in order, if nothing follows.
     pub(super) closed_at: Option<Location>,
+    /// What is wrong with the log.
     pub(super) damage: Vec<String>,
     /// Whether something is damaged whose key is not known.
     pub(super) is_lossy: bool,
+    /// A line for each piece that was cut off and is kept.
+    pub(super) kept: Vec<String>,
 }
 
 /// A segment on its way into the store.
@@ -135,6 +139,7 @@ struct Recovery<'a> {
     last: Option<(Arc<LogFile>, u64)>,
     damage: Vec<String>,
     is_lossy: bool,
+    kept: Vec<String>,
     /// Segments without a sidecar of which later ones don't say what became of them.
     underived: Vec<SegmentId>,
     /// Whether there are compacted files: they know what happened later, wherever they stand.
@@ -160,8 +165,9 @@ impl<'a> Recovery<'a> {
             closed_at: None,
             continued: false,
             last: None,
-            damage: kept,
+            damage: Vec::new(),
             is_lossy: false,
+            kept,
             underived: Vec::new(),
             is_compacted: false,
             has_read_complete: false,
@@ -223,7 +229,7 @@ impl<'a> Recovery<'a> {
             return Ok(());
         }
         if let Ok(header) = header
-            && header.first_revision > self.revision + 1
+            && header.first_revision > self.revision
         {
             (self.revision, self.chain) = (header.first_revision - 1, header.chain);
         }
@@ -239,7 +245,7 @@ impl<'a> Recovery<'a> {
         }
         let bytes = scanned.bytes;
         let synced = synced_end(&scanned);
-        let end = self.segment(scanned, is_last, last_revision)?;
+        let end = self.segment(scanned, is_last, header.is_ok(), last_revision)?;
         if self.damage.len() > damage_before {
             log.set_damaged();
         }
@@ -265,7 +271,7 @@ impl<'a> Recovery<'a> {
         if is_damaged {
             self.shifted.push(log.id);
             // If it has one that is sound, that would hide the damage from the next opening.
-            drop(self.storage.remove(&log.id.sidecar_name()));
+            remove_sidecar(self.storage, log.id);
         }
         let sidecar = self.make_sidecar(&log, bytes, is_whole)?;
         self.segments.push(Segment { log, sealed: Some(Arc::new(Sealed::new(sidecar))) });
@@ -321,12 +327,19 @@ impl<'a> Recovery<'a> {
         let mut inner = self.tables.inner.write();
         inner.active.finish();
         let encoded = inner.active.encode(identity, self.chain, inner.records_live);
-        let keep = if is_whole { keep_sidecar } else { keep_sidecar_for_now };
+        // If damage goes away again, rows of earlier segments have other numbers than now.
+        let keep = if is_whole && self.damage.is_empty() { keep_sidecar } else { keep_sidecar_for_now };
         keep(self.storage, log.id, encoded, &identity)
     }
 
     /// Applies the batches of a segment, and returns where it ends.
-    fn segment(&mut self, scanned: ScannedSegment, is_last: bool, last_revision: Option<u64>) -> Result<u64> {
+    fn segment(
+        &mut self,
+        scanned: ScannedSegment,
+        is_last: bool,
+        has_header: bool,
+        last_revision: Option<u64>,
+    ) -> Result<u64> {
         let ScannedSegment { id, bytes, batches, damage, neighbours, uncommitted, end, data_start, .. } =
             scanned;
         // What a later frame says was synced before it, was.
@@ -352,8 +365,10 @@ impl<'a> Recovery<'a> {
         if let (false, Some(first), Some(last)) = (is_last, uncommitted.first(), uncommitted.last()) {
             let first = first.location;
             self.damage.push(format!("{first}: the commit frame of the last batch is missing"));
-            // A writer leaves no revision out. Behind something that is damaged another batch may have begun.
-            let is_next = !id.is_compacted()
+            // A writer leaves no revision out. Behind something that is damaged another batch may have begun, and
+            // without its header nobody knows what is missing before the segment.
+            let is_next = has_header
+                && !id.is_compacted()
                 && damage.iter().all(|place| place.start.offset() < end || place.start > last.location);
             let last_revision = if is_next { Some(self.revision + 1) } else { last_revision };
             self.apply_without_commit(last_revision, uncommitted, &neighbours)?;
@@ -365,7 +380,7 @@ impl<'a> Recovery<'a> {
             }
             return Ok(end);
         }
-        self.damage.extend(keep_batches(self.storage, id, valid_end..end)?);
+        self.kept.extend(keep_batches(self.storage, id, valid_end..end)?);
         Ok(valid_end)
     }
 
@@ -476,9 +491,11 @@ impl<'a> Recovery<'a> {
         self.damage.push(describe(place));
         let mut inner = self.tables.inner.write();
         match &place.seems {
-            Some(Seems::Entity(key) | Seems::Blob(key)) => {
-                let damaged = Damaged { location: place.start, age: age_of(place, batches) };
-                inner.damaged.insert(*key, damaged);
+            Some(Seems::Entity(key)) => {
+                inner.damaged.insert((TableId::Entities, *key), Damaged::new(place, batches));
+            }
+            Some(Seems::Blob(key)) => {
+                inner.damaged.insert((TableId::Blobs, *key), Damaged::new(place, batches));
             }
             // What it was before is out of date; reading it says that it is damaged.
             Some(Seems::Record(key)) => {
@@ -536,8 +553,8 @@ impl<'a> Recovery<'a> {
                 self.begin_segment(number, ended, segment_bytes)?
             }
         };
-        let Self { log, tables, revision, chain, closed_at, damage, .. } = self;
-        Ok(Recovered { log, tables, last, end, revision, chain, closed_at, damage, is_lossy })
+        let Self { log, tables, revision, chain, closed_at, damage, kept, .. } = self;
+        Ok(Recovered { log, tables, last, end, revision, chain, closed_at, damage, is_lossy, kept })
     }
 
     /// Makes a segment behind one that nothing may be written to.
@@ -573,28 +590,5 @@ fn synced_end(scanned: &ScannedSegment) -> u64 {
     own.max().unwrap_or(0).min(scanned.end)
 }
 
-/// The place in history that a damaged frame had, as far as the frames around it tell.
-fn age_of(place: &Damage, batches: &[ScannedBatch]) -> (u64, u32) {
-    let offset = place.start.offset();
-    let Some(batch) = batches.iter().find(|batch| batch.end > offset) else { return (u64::MAX, 0) };
-    let before = batch.changes.iter().rev().find(|placed| placed.location.offset() < offset);
-    (batch.commit.revision, before.map_or(0, |placed| placed.ordinal + 1))
-}
-
 /// Bytes that are written again at once.
 const PIECE_BYTES: usize = 1 << 20;
-
-/// A damaged place in words.
-pub(super) fn describe(place: &Damage) -> String {
-    let Damage { start, bytes, reason, seems } = place;
-    let what = match seems {
-        Some(Seems::Entity(key)) => format!(", it seems to be about entity {}", Address(*key)),
-        Some(Seems::Blob(key)) => format!(", it seems to be about blob {}", BlobId(*key)),
-        Some(Seems::Record(key)) => {
-            format!(", it seems to be about record {:?} in collection {:?}", key.key(), key.collection())
-        }
-        Some(Seems::Dictionary) => ", it is one of two copies of the segment's dictionary".to_owned(),
-        None => String::new(),
-    };
-    format!("{start}: {bytes} bytes are damaged: {reason}{what}")
-}

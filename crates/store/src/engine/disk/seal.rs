@@ -28,12 +28,14 @@ impl DiskEngine {
             let inner = self.tables.inner.read();
             inner.active.encode(identity, chain, inner.records_live)
         };
-        // Of one that is damaged the next opening must know, so it is read again.
-        let keep = if ended.is_damaged() { keep_sidecar_for_now } else { keep_sidecar };
+        // Of one that is damaged the next opening must know, so it is read again. So is one that was written beside
+        // damage: if that goes away again, rows of earlier segments have other numbers than now.
+        let is_for_now = self.is_damaged || ended.is_damaged();
+        let keep = if is_for_now { keep_sidecar_for_now } else { keep_sidecar };
         let sidecar = keep(&*self.storage, ended.id, encoded, &identity)?;
-        if ended.is_damaged() {
+        if !is_for_now && ended.is_damaged() {
             // Found meanwhile by somebody who looked for the sidecar before it was there.
-            drop(self.storage.remove(&ended.id.sidecar_name()));
+            remove_sidecar(&*self.storage, ended.id);
         }
         let mut inner = self.tables.inner.write();
         let revision = self.revision.load(std::sync::atomic::Ordering::Acquire);
@@ -81,6 +83,12 @@ pub(super) fn keep_sidecar_for_now(
     let name = id.sidecar_name();
     let written = write_temporary(storage, &name, &encoded).and_then(|(file, _)| file.map(encoded.len()));
     open_new(written, name, &encoded, identity)
+}
+
+/// Takes the file of a sidecar away, if there is one, so that the next opening reads the segment.
+pub(super) fn remove_sidecar(storage: &dyn Storage, id: SegmentId) {
+    // It can be made again at any time, so nothing is lost. If it can't be removed, damage is found again by a check.
+    drop(storage.remove(&id.sidecar_name()).and_then(|()| storage.sync_folder("log")));
 }
 
 /// Writes a file under a name that the next opening removes.

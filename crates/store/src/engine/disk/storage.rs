@@ -5,6 +5,8 @@
 //! body here, so that every storage has the same.
 
 mod directories;
+#[cfg(test)]
+mod hooked;
 mod unborn;
 
 use std::collections::hash_map::RandomState;
@@ -16,6 +18,8 @@ use std::path::{Path, PathBuf};
 use memmap2::{MmapOptions, MmapRaw};
 
 pub(super) use self::directories::{is_inside, make_directory};
+#[cfg(test)]
+pub(super) use self::hooked::Hooked;
 pub(super) use self::unborn::{Unborn, bear};
 
 /// A directory of files. Names are relative to it, with slashes.

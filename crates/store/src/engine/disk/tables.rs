@@ -7,6 +7,7 @@ use parking_lot::RwLock;
 use statlas_core::{Address, BlobId};
 
 use super::active::Active;
+use super::damaged::Damaged;
 use super::format::{Location, SegmentId};
 use super::indexes::{IndexChange, Indexes};
 use super::log::{Log, Reader, corrupt};
@@ -50,18 +51,11 @@ pub(super) struct Inner {
     /// Changes of the indexes, noted while others are built that will take their place.
     pub(super) shadow: Option<Vec<IndexChange>>,
     /// Entities and blobs whose frames were damaged when the log was read.
-    pub(super) damaged: HashMap<[u8; 32], Damaged>,
+    pub(super) damaged: HashMap<(TableId, [u8; 32]), Damaged>,
     pub(super) entities_live: u64,
     pub(super) blobs_live: u64,
     pub(super) ids_live: u64,
     pub(super) records_live: u64,
-}
-
-/// Where the damaged frame of an entity or blob stands, and the place in history that it had.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Damaged {
-    pub(super) location: Location,
-    pub(super) age: (u64, u32),
 }
 
 /// The changes of a batch in their order, and the neighbours of its rows.
@@ -283,11 +277,10 @@ impl<'a> Applying<'a> {
         let location = *location;
         match change {
             // A later frame about it is damaged: what it says is not known, but this one is out of date.
-            Change::Entity { address: Address(key), .. } | Change::Blob(BlobId(key))
-                if self.is_outdated(key, location) =>
-            {
+            Change::Entity { address, .. } if self.is_outdated(TableId::Entities, &address.0, location) => {
                 Ok(())
             }
+            Change::Blob(id) if self.is_outdated(TableId::Blobs, &id.0, location) => Ok(()),
             Change::Record(key) | Change::RecordRemoved(key) if self.is_record_outdated(key, location) => {
                 Ok(())
             }
@@ -297,7 +290,7 @@ impl<'a> Applying<'a> {
                 self.add_entity(&NewEntity { address, draft, neighbours, location, ordinal, is_entered })
             }
             Change::Blob(id) => {
-                self.mend(&id.0, location);
+                self.mend(TableId::Blobs, &id.0, location);
                 self.take_replaced(Some(id))?;
                 if !self.index_new(TableId::Blobs, key_of(&id.0), location, is_entered)? {
                     let old = place_of(&self.reader, TableId::Blobs, &id.0, u64::MAX)?;
@@ -317,10 +310,10 @@ impl<'a> Applying<'a> {
     }
 
     /// Whether a damaged frame about a key stands behind a place.
-    fn is_outdated(&self, key: &[u8; 32], location: Location) -> bool {
+    fn is_outdated(&self, table: TableId, key: &[u8; 32], location: Location) -> bool {
         let damaged = &self.inner.damaged;
         !damaged.is_empty()
-            && damaged.get(key).is_some_and(|damaged| stands_behind(damaged.location, location))
+            && damaged.get(&(table, *key)).is_some_and(|damaged| stands_behind(damaged.location, location))
     }
 
     fn is_record_outdated(&self, key: &RecordKey, location: Location) -> bool {
@@ -328,11 +321,11 @@ impl<'a> Applying<'a> {
     }
 
     /// A key that is stored again or removed is no longer damaged; returns what was damaged.
-    fn mend(&mut self, key: &[u8; 32], location: Location) -> Option<Damaged> {
-        if self.inner.damaged.is_empty() || self.is_outdated(key, location) {
+    fn mend(&mut self, table: TableId, key: &[u8; 32], location: Location) -> Option<Damaged> {
+        if self.inner.damaged.is_empty() || self.is_outdated(table, key, location) {
             return None;
         }
-        self.inner.damaged.remove(key)
+        self.inner.damaged.remove(&(table, *key))
     }
 
     /// Puts a new row in the place of one whose frame is damaged.
@@ -375,7 +368,7 @@ impl<'a> Applying<'a> {
 
     fn add_entity(&mut self, entity: &NewEntity<'_>) -> Result<()> {
         let NewEntity { address, draft, neighbours, location, ordinal, is_entered } = *entity;
-        let mended = self.mend(&address.0, location);
+        let mended = self.mend(TableId::Entities, &address.0, location);
         let is_new = self.index_new(TableId::Entities, key_of(&address.0), location, is_entered)?;
         let old =
             if is_new { None } else { place_of(&self.reader, TableId::Entities, &address.0, u64::MAX)? };
@@ -449,7 +442,7 @@ impl<'a> Applying<'a> {
     }
 
     fn remove_entity(&mut self, address: &Address, location: Location) -> Result<()> {
-        self.mend(&address.0, location);
+        self.mend(TableId::Entities, &address.0, location);
         let removal = Removal { kind: RemovalKind::Entity, key: address.0, revision: self.revision };
         self.inner.active.add_removal(removal);
         let Some(place) = place_of(&self.reader, TableId::Entities, &address.0, u64::MAX)? else {
@@ -513,7 +506,7 @@ impl<'a> Applying<'a> {
     }
 
     fn remove_blob(&mut self, id: &BlobId, location: Location) -> Result<()> {
-        self.mend(&id.0, location);
+        self.mend(TableId::Blobs, &id.0, location);
         self.take_replaced(Some(id))?;
         let removal = Removal { kind: RemovalKind::Blob, key: id.0, revision: self.revision };
         self.inner.active.add_removal(removal);

@@ -50,15 +50,12 @@ impl Takeover<'_> {
             return Ok(());
         }
         for removal in sealed.sidecar.removals()? {
-            self.inner.damaged.remove(&removal.key);
+            self.inner.damaged.remove(&(removal.kind.table(), removal.key));
         }
-        let keys: Vec<[u8; 32]> = self.inner.damaged.keys().copied().collect();
-        for key in keys {
-            for table in [TableId::Entities, TableId::Blobs] {
-                let is_there = sealed.sidecar.find(table, key_of(&key), |_| Some(()))?.is_some();
-                if is_there {
-                    self.inner.damaged.remove(&key);
-                }
+        let damaged: Vec<(TableId, [u8; 32])> = self.inner.damaged.keys().copied().collect();
+        for (table, key) in damaged {
+            if sealed.sidecar.find(table, key_of(&key), |_| Some(()))?.is_some() {
+                self.inner.damaged.remove(&(table, key));
             }
         }
         Ok(())

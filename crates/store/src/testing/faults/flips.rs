@@ -7,9 +7,9 @@ use super::layout::{Subject, subject};
 use super::run::unopened;
 use super::{Campaign, FaultOptions, States, Tally, Tried, try_all};
 use crate::batch::Batch;
-use crate::engine::{Durability, StoredEntity};
+use crate::engine::{CompactOptions, Durability, StoredEntity};
 use crate::error::ErrorKind;
-use crate::testing::auditor::{Answers, Hit};
+use crate::testing::auditor::{Answers, Hit, compare};
 use crate::testing::twin::same;
 use crate::testing::{Failure, Random, SimulatedDisk};
 
@@ -89,7 +89,7 @@ fn flip(store: &AtRest, file: &FileAtRest, at: usize, mask: u8) -> Result<Answer
         opened.close()?;
         let healed = disk.open_store(&store.options).map_err(|error| unopened(&error))?;
         store.auditor.compare(&healed)?;
-        return write_on(store, &flipped(), at, None).map(|()| Answers::default());
+        return write_on(store, &flipped(), &Flip { file, at, mask }, None).map(|()| Answers::default());
     };
     let piece =
         file.pieces.iter().find(|piece| piece.bytes.contains(&at)).ok_or("the byte is in no piece")?;
@@ -113,7 +113,7 @@ fn flip(store: &AtRest, file: &FileAtRest, at: usize, mask: u8) -> Result<Answer
         if !is_told && !is_harmless {
             return Err(format!("not noticed: {damage:?}").into());
         }
-        write_on(store, &flipped(), at, Some(&hit))?;
+        write_on(store, &flipped(), &Flip { file, at, mask }, Some(&hit))?;
         Ok(answers)
     };
     judge().map_err(|failure: Failure| format!("{about}: {failure}").into())
@@ -122,14 +122,34 @@ fn flip(store: &AtRest, file: &FileAtRest, at: usize, mask: u8) -> Result<Answer
 /// One of so many bytes is written behind, since it takes as long as all else that is done to a bit.
 const WRITTEN_ON: usize = 8;
 
+/// One of so many of these is compacted, too.
+const COMPACTED: usize = 4;
+
+/// What was flipped.
+struct Flip<'a> {
+    file: &'a FileAtRest,
+    at: usize,
+    mask: u8,
+}
+
+impl Flip<'_> {
+    /// Whether the file is what it was but for the flip, and maybe longer.
+    fn is_there(&self, disk: &SimulatedDisk) -> bool {
+        let mut damaged = self.file.bytes.clone();
+        damaged[self.at] ^= self.mask;
+        disk.content(&self.file.name).is_some_and(|now| now.starts_with(&damaged))
+    }
+}
+
 /// Removes and stores entities in a store that is damaged: each batch is stored, or refused because of the damage, and none
-/// of them is the last. Without `hit` all answers must be right where there are any.
-fn write_on(store: &AtRest, disk: &SimulatedDisk, at: usize, hit: Option<&Hit>) -> Result<(), Failure> {
-    if !at.is_multiple_of(WRITTEN_ON) {
+/// of them is the last. Without `hit` all answers must be right where there are any. Then the bit flips back, and all
+/// of them must be.
+fn write_on(store: &AtRest, disk: &SimulatedDisk, flip: &Flip<'_>, hit: Option<&Hit>) -> Result<(), Failure> {
+    if !flip.at.is_multiple_of(WRITTEN_ON) {
         return Ok(());
     }
     let mut model = store.auditor.model().clone();
-    let mut random = Random::new(at as u64);
+    let mut random = Random::new(flip.at as u64);
     let entities: Vec<StoredEntity> = model.entities().cloned().collect();
     let opened = disk.open_store(&store.options).map_err(|error| unopened(&error))?;
     for _ in 0..3 {
@@ -157,6 +177,12 @@ fn write_on(store: &AtRest, disk: &SimulatedDisk, at: usize, hit: Option<&Hit>) 
     large.put_blob((0..=store.options.segment_bytes).map(|at| (at % 251) as u8).collect());
     opened.commit(large.clone(), Durability::Written)?;
     model.commit(&large).map_err(|refused| format!("it stores {refused:?}"))?;
+    if flip.at.is_multiple_of(WRITTEN_ON * COMPACTED) {
+        match opened.engine().compact(&CompactOptions::default(), &mut |_, _| {}) {
+            Err(error) if error.kind() != ErrorKind::Corrupt => return Err(error.into()),
+            _ => {}
+        }
+    }
     opened.close()?;
     drop(opened);
     let opened = disk.open_store(&store.options).map_err(|error| unopened(&error))?;
@@ -164,5 +190,16 @@ fn write_on(store: &AtRest, disk: &SimulatedDisk, at: usize, hit: Option<&Hit>) 
         Some(hit) => store.auditor.known().check_damaged(opened.engine(), &model, hit).map(drop),
         None => store.auditor.known().check_refusing(opened.engine(), &model),
     }
-    .map_err(|failure| format!("after batches on a damaged store: {failure}").into())
+    .map_err(|failure| format!("after batches on a damaged store: {failure}"))?;
+    opened.close()?;
+    drop(opened);
+    // Unless it was cut off, or what is damaged was made anew.
+    if flip.is_there(disk) {
+        disk.flip(&flip.file.name, flip.at, flip.mask);
+        let opened = disk.open_store(&store.options).map_err(|error| unopened(&error))?;
+        compare(opened.engine(), &model, store.auditor.known())
+            .map_err(|failure| format!("when the bit had flipped back: {failure}"))?;
+        opened.close()?;
+    }
+    Ok(())
 }

@@ -1,8 +1,8 @@
 //! What is wrong with the files of a log, found by reading them in order, without a store around them.
 
+use crate::engine::disk::damaged::describe;
 use crate::engine::disk::files::missing_segments;
 use crate::engine::disk::format::{Kind, Location, SEGMENT_HEADER_BYTES, SegmentHeader, SegmentId};
-use crate::engine::disk::recovery::describe;
 use crate::engine::disk::scan::{Change, ScannedBatch, ScannedSegment, next_chain};
 
 /// What was read and found so far.

@@ -85,6 +85,7 @@ impl Check<'_> {
             Err(reason) => {
                 let place = Location::new(id, known.saturating_sub(COMMIT_FRAME_BYTES as u64));
                 self.report.damage.push(format!("{place}: the last frame of the segment is damaged: {reason}"));
+                self.engine.forget_sidecar(self.reader.view, id);
             }
         }
         self.chain = mark.ok().map(|mark| mark.chain);

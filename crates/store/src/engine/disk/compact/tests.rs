@@ -1,15 +1,14 @@
 //! Compaction of what is damaged, and compaction that fails in its last moment.
 
-use std::io;
 use std::path::Path;
 use std::sync::{Arc, OnceLock, Weak};
 
-use statlas_core::{Address, BlobId};
+use statlas_core::BlobId;
 
 use super::copy::Copying;
 use crate::batch::Batch;
 use crate::engine::disk::DiskEngine;
-use crate::engine::disk::storage::{Storage, StorageFile};
+use crate::engine::disk::storage::{Hooked, Storage};
 use crate::engine::{CompactOptions, Durability, Engine};
 use crate::error::ErrorKind;
 use crate::query::Filter;
@@ -106,58 +105,6 @@ fn who_asks_for_compaction_is_told_of_damage_and_gets_the_rest() {
     assert!(disk.content("log/00000002.seg").is_none() && disk.content("log/00000001.seg").is_some());
 }
 
-/// A disk on which entities are removed while the sidecar of a compacted file gets its name, and on which a byte
-/// of that sidecar flips then.
-#[derive(Clone)]
-struct Meddled {
-    disk: SimulatedDisk,
-    engine: Arc<OnceLock<Weak<DiskEngine>>>,
-    victims: [Address; 2],
-    flipped: usize,
-}
-
-impl Storage for Meddled {
-    fn open(&self, name: &str, create: bool) -> io::Result<Box<dyn StorageFile>> {
-        self.disk.open(name, create)
-    }
-
-    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        if from.starts_with("log/c") && from.ends_with(".idx.new") {
-            if let Some(engine) = self.engine.get().and_then(Weak::upgrade) {
-                let mut batch = Batch::new();
-                self.victims.iter().for_each(|victim| batch.remove_entity(*victim));
-                // They may be removed already.
-                drop(engine.commit(batch, Durability::Buffered));
-            }
-            let bytes = self.disk.content(from).map_or(0, |content| content.len());
-            if self.flipped < bytes {
-                self.disk.flip(from, self.flipped, 1);
-            }
-        }
-        self.disk.rename(from, to)
-    }
-
-    fn remove(&self, name: &str) -> io::Result<()> {
-        self.disk.remove(name)
-    }
-
-    fn list(&self, folder: &str) -> io::Result<Vec<String>> {
-        self.disk.list(folder)
-    }
-
-    fn create_folder(&self, name: &str) -> io::Result<()> {
-        self.disk.create_folder(name)
-    }
-
-    fn sync_folder(&self, name: &str) -> io::Result<()> {
-        self.disk.sync_folder(name)
-    }
-
-    fn new_store_id(&self) -> [u8; 16] {
-        self.disk.new_store_id()
-    }
-}
-
 /// Compacts while entities are removed and a byte of the new sidecar flips. Whether that was noticed.
 fn compact_meddled(flipped: usize) -> bool {
     let disk = SimulatedDisk::new();
@@ -165,12 +112,27 @@ fn compact_meddled(flipped: usize) -> bool {
     let entities: Vec<_> = (0..12).map(|number| version(&format!("id {number}"), 0)).collect();
     // One of the victims stands in the segment that is compacted, the other one does not.
     let (victims, cause) = ([entities[1].address(), entities[9].address()], entities[2].address());
-    let meddled = Meddled { disk: disk.clone(), engine: Arc::default(), victims, flipped };
+    let meddler: Arc<OnceLock<Weak<DiskEngine>>> = Arc::default();
+    let (meddled, of_engine) = (disk.clone(), Arc::clone(&meddler));
+    let meddle = move |from: &str| {
+        if from.starts_with("log/c") && from.ends_with(".idx.new") {
+            if let Some(engine) = of_engine.get().and_then(Weak::upgrade) {
+                let mut batch = Batch::new();
+                victims.iter().for_each(|victim| batch.remove_entity(*victim));
+                // They may be removed already.
+                drop(engine.commit(batch, Durability::Buffered));
+            }
+            let bytes = meddled.content(from).map_or(0, |content| content.len());
+            if flipped < bytes {
+                meddled.flip(from, flipped, 1);
+            }
+        }
+    };
     let open = |storage: Box<dyn Storage>| {
         DiskEngine::on(storage, Path::new("simulated"), None, &options).map(Arc::new).expect("it opens")
     };
-    let engine = open(Box::new(meddled.clone()));
-    meddled.engine.set(Arc::downgrade(&engine)).expect("it is set once");
+    let engine = open(Box::new(Hooked::new(&disk, Box::new(meddle))));
+    meddler.set(Arc::downgrade(&engine)).expect("it is set once");
     let commit = |engine: &DiskEngine, batch| drop(engine.commit(batch, Durability::Written));
     let put = |engine: &DiskEngine, entity| {
         let mut batch = Batch::new();

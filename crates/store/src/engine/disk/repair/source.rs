@@ -203,7 +203,9 @@ pub(super) fn find_sources(from: &Path, report: &mut RepairReport) -> Result<Vec
         ));
     }
     report.notes.extend(
-        kept_batches(&Directory::new(from))?.into_iter().map(|kept| format!("{kept}; they were left there")),
+        kept_batches(&Directory::new(from))?
+            .into_iter()
+            .map(|kept| format!("{kept}; repair does not read it and left it there")),
     );
     let own = own_store(from, &sources, backup, report)?;
     let mut sources = without_replaced(without_foreign(sources, own, report), report);

@@ -37,7 +37,7 @@ pub(crate) struct Summary {
 }
 
 /// A table of pairs of a key and a value. Keys may be equal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(usize)]
 pub(crate) enum TableId {
     /// From the first 8 bytes of an entity's address to its packed place.
@@ -119,6 +119,14 @@ pub(crate) enum RemovalKind {
 }
 
 impl RemovalKind {
+    /// The table that held what was removed.
+    pub(crate) const fn table(self) -> TableId {
+        match self {
+            Self::Entity => TableId::Entities,
+            Self::Blob | Self::Chunk => TableId::Blobs,
+        }
+    }
+
     pub(super) const ALL: [Self; 3] = [Self::Entity, Self::Blob, Self::Chunk];
 }
 

@@ -1,13 +1,16 @@
 //! Groups in which something goes wrong: memory is refused, a write fails, a bug ends the thread.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::path::Path;
+use std::sync::{Arc, OnceLock, Weak};
 
 use statlas_core::{BlobId, Entity};
 
 use super::Request;
 use crate::batch::Batch;
 use crate::engine::disk::DiskEngine;
+use crate::engine::disk::format::SegmentId;
+use crate::engine::disk::storage::Hooked;
 use crate::engine::{Durability, Engine};
 use crate::error::ErrorKind;
 use crate::query::Filter;
@@ -205,4 +208,31 @@ fn a_damaged_segment_gets_no_sidecar_when_it_is_sealed_whether_opening_found_it_
             engine.close().expect("it closes");
         }
     }
+}
+
+#[test]
+fn a_segment_that_turns_out_to_be_damaged_while_its_sidecar_is_made_has_none_then() {
+    let (disk, options) = (SimulatedDisk::new(), Options { maintenance: false, ..Options::default() });
+    let entities = crowd(1, 3);
+    let checked: Arc<OnceLock<Weak<DiskEngine>>> = Arc::default();
+    let (damaged, of_engine, entity) = (disk.clone(), Arc::clone(&checked), entities[0].clone());
+    let check = move |from: &str| {
+        if from.ends_with(".idx.new") {
+            damage(&damaged, &entity);
+            let engine = of_engine.get().and_then(Weak::upgrade).expect("it is set before");
+            let (view, id) = (engine.log.view.load_full(), SegmentId::written(1));
+            // As a check does that has found it.
+            engine.forget_sidecar(&view, id);
+        }
+    };
+    let storage = Box::new(Hooked::new(&disk, Box::new(check)));
+    let engine =
+        DiskEngine::on(storage, Path::new("simulated"), None, &options).map(Arc::new).expect("it opens");
+    checked.set(Arc::downgrade(&engine)).expect("it is set once");
+    engine.commit(batch_of(&entities), Durability::Synced).expect("it is stored");
+    engine.roll(&mut engine.writer.lock()).expect("it can be sealed");
+    engine.close().expect("it closes");
+    drop(engine);
+    let engine = disk.open_engine(&options).expect("it opens");
+    assert_eq!(engine.stats().damage.len(), 1, "{:?}", engine.stats().damage);
 }

@@ -1,0 +1,184 @@
+//! Damage that goes away again: a file that is restored, or a device that reads right the next time.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use statlas_core::{Address, BlobId};
+use statlas_store::testing::version;
+use statlas_store::{Batch, CompactOptions, Durability, ErrorKind, Location, Store};
+
+use crate::aged;
+use crate::durability::{folder, segments};
+
+/// Flips a bit inside a text of a file, and returns where.
+fn flip_inside(path: &Path, text: &[u8], occurrence: usize) -> usize {
+    let bytes = fs::read(path).expect("the file can be read");
+    let mut found = (0..bytes.len()).filter(|at| bytes[*at..].starts_with(text));
+    let at = found.nth(occurrence).expect("the text is there") + text.len() / 2;
+    aged::flip(path, at);
+    at
+}
+
+/// Stores an entity of an id of its own.
+fn put(store: &Store, addresses: &mut Vec<Address>) {
+    let entity = version(&format!("id {}", addresses.len()), 0);
+    addresses.push(store.put(entity).expect("it can be stored"));
+}
+
+fn remove(store: &Store, address: Address) {
+    let mut batch = Batch::new();
+    batch.remove_entity(address);
+    assert_eq!(store.commit(batch, Durability::Synced).expect("it is sound").others, 1);
+}
+
+/// Opens a store whose damage is gone, twice, and compares every entity and history.
+fn assert_healed(path: &Path, addresses: &[Address], removed: Address) {
+    for _ in 0..2 {
+        let store = aged::open(path);
+        assert_eq!(store.engine().stats().damage, Vec::<String>::new());
+        for (number, address) in addresses.iter().enumerate() {
+            let is_there = *address != removed;
+            assert_eq!(store.get(address).expect("nothing is damaged").is_some(), is_there, "id {number}");
+            let versions = store.engine().versions(&format!("id {number}")).expect("nothing is damaged");
+            assert_eq!(versions, if is_there { vec![*address] } else { Vec::new() }, "id {number}");
+        }
+        assert_eq!(store.engine().stats().entities, addresses.len() as u64 - 1);
+        let report = store.engine().check(&mut |_, _| {}).expect("it can be checked");
+        assert_eq!(report.damage, Vec::<String>::new());
+        store.close().expect("it closes");
+    }
+}
+
+fn sidecars(path: &Path) -> Vec<PathBuf> {
+    segments(path)
+        .into_iter()
+        .map(|segment| segment.with_extension("idx"))
+        .filter(|path| path.exists())
+        .collect()
+}
+
+#[test]
+fn what_was_done_beside_the_damage_of_a_complete_segment_is_right_when_that_is_gone() {
+    for loses_sidecars in [false, true] {
+        let folder = folder();
+        let path = folder.path().join("store");
+        let store = aged::open(&path);
+        let mut addresses = Vec::new();
+        while segments(&path).len() < 3 {
+            put(&store, &mut addresses);
+        }
+        store.close().expect("it closes");
+        drop(store);
+        let first = segments(&path)[0].clone();
+        let at = flip_inside(&first, &version("id 0", 0).canonical(), 0);
+        let store = aged::open(&path);
+        assert_eq!(store.engine().check(&mut |_, _| {}).expect("it can be checked").damage.len(), 1);
+        store.close().expect("it closes");
+        drop(store);
+        let store = aged::open(&path);
+        assert_eq!(store.engine().stats().damage.len(), 1, "the check took the sidecar away");
+        remove(&store, addresses[2]);
+        while segments(&path).len() < 6 {
+            put(&store, &mut addresses);
+        }
+        store.close().expect("it closes");
+        drop(store);
+        assert_eq!(sidecars(&path).len(), 1, "of what was written beside damage none is kept");
+        if loses_sidecars {
+            fs::remove_file(&sidecars(&path)[0]).expect("it is there");
+            aged::open(&path).close().expect("it closes");
+            assert_eq!(sidecars(&path).len(), 0, "of what is read beside damage none is kept");
+        }
+        aged::flip(&first, at);
+        assert_healed(&path, &addresses, addresses[2]);
+        assert_eq!(sidecars(&path).len(), 5, "they are kept again");
+    }
+}
+
+#[test]
+fn what_was_done_beside_the_damage_of_the_active_segment_is_right_when_that_is_gone() {
+    for compacts in [false, true] {
+        let folder = folder();
+        let path = folder.path().join("store");
+        let store = aged::open(&path);
+        let mut addresses = Vec::new();
+        for _ in 0..4 {
+            put(&store, &mut addresses);
+        }
+        store.close().expect("it closes");
+        drop(store);
+        let first = segments(&path)[0].clone();
+        let at = flip_inside(&first, &version("id 0", 0).canonical(), 0);
+        let options = aged::options(if compacts { 1 } else { u64::MAX });
+        let store = Store::open(&Location::Disk(path.clone()), &options).expect("it opens");
+        assert_eq!(store.engine().stats().damage.len(), 1);
+        while segments(&path).len() < 2 {
+            put(&store, &mut addresses);
+        }
+        remove(&store, addresses[2]);
+        let again = store.put(version("gone", 0)).expect("it can be stored");
+        remove(&store, again);
+        while segments(&path).len() < 5 {
+            put(&store, &mut addresses);
+        }
+        if compacts {
+            let options = CompactOptions { garbage_part: 0.01, bytes_per_second: 0 };
+            let compacted = store.engine().compact(&options, &mut |_, _| {});
+            assert_eq!(compacted.expect_err("one segment is damaged").kind(), ErrorKind::Corrupt);
+            assert!(first.exists(), "what is damaged is left as it is");
+            let is_compacted =
+                |path: &PathBuf| path.file_name().is_some_and(|name| name.as_encoded_bytes()[0] == b'c');
+            assert!(segments(&path).iter().any(is_compacted), "the others are not");
+        }
+        store.close().expect("it closes");
+        drop(store);
+        aged::flip(&first, at);
+        assert_healed(&path, &addresses, addresses[2]);
+    }
+}
+
+#[test]
+fn an_entity_and_a_blob_of_the_same_bytes_are_damaged_and_mended_one_without_the_other() {
+    let twin = version("twin", 0);
+    let (text, address) = (twin.canonical(), twin.address());
+    for blob_first in [false, true] {
+        let folder = folder();
+        let path = folder.path().join("store");
+        let store = aged::open(&path);
+        let mut blob = Batch::new();
+        let id: BlobId = blob.put_blob(text.clone());
+        assert_eq!(id.0, address.0);
+        for is_blob in [blob_first, !blob_first] {
+            if is_blob {
+                store.commit(blob.clone(), Durability::Synced).expect("it can be stored");
+            } else {
+                store.put(twin.clone()).expect("it can be stored");
+            }
+        }
+        store.close().expect("it closes");
+        drop(store);
+        flip_inside(&segments(&path)[0], &text, usize::from(!blob_first));
+        let store = aged::open(&path);
+        let is_sound = |store: &Store| {
+            assert!(store.get(&address).expect("it is sound").is_some());
+            assert_eq!(store.engine().versions("twin").expect("it is sound"), [address]);
+        };
+        is_sound(&store);
+        assert_eq!(store.engine().blob(&id).expect_err("it is damaged").kind(), ErrorKind::Corrupt);
+        let mut removal = Batch::new();
+        removal.remove_blob(id);
+        let refused = store.commit(removal, Durability::Synced).expect_err("it is damaged").to_string();
+        let expected = format!("blob {id} is damaged and can't be removed as it is: store it again");
+        assert!(refused.contains(&expected), "{refused}");
+        store.commit(blob, Durability::Synced).expect("it can be stored again");
+        store.close().expect("it closes");
+        drop(store);
+        let store = aged::open(&path);
+        is_sound(&store);
+        assert_eq!(
+            store.engine().blob(&id).expect("it is mended").map(|blob| blob.bytes),
+            Some(text.clone())
+        );
+        remove(&store, address);
+    }
+}
