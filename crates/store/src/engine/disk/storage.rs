@@ -122,6 +122,10 @@ pub(crate) trait Mapping: Send + Sync {
     fn touch(&self, offset: usize, bytes: usize);
     /// All of the mapping; only for files that never change again and are mapped no further than their end.
     fn bytes(&self) -> &[u8];
+
+    /// Tells the system that so many bytes from `offset` on are read next, all of them: it may read them at once
+    /// instead of page by page.
+    fn will_need(&self, _offset: usize, _bytes: usize) {}
 }
 
 /// A directory of the file system.
@@ -262,6 +266,12 @@ impl Mapping for Mapped {
         // this, as it would break any program that maps a file.
         // SAFETY: the mapping is readable, has this length, lives as long as `self`, and does not change, see above.
         unsafe { std::slice::from_raw_parts(self.0.as_ptr(), self.0.len()) }
+    }
+
+    #[cfg(unix)]
+    fn will_need(&self, offset: usize, bytes: usize) {
+        // Without it reading takes longer and finds the same.
+        drop(self.0.advise_range(memmap2::Advice::WillNeed, offset, bytes));
     }
 }
 

@@ -21,6 +21,15 @@ impl SidecarMemory {
         }
     }
 
+    /// Announces that a part is read next, all of it.
+    pub(super) fn will_need(&self, range: std::ops::Range<usize>) {
+        if let Self::Mapped(mapping) = self
+            && mapping.bytes().get(range.clone()).is_some()
+        {
+            mapping.will_need(range.start, range.len());
+        }
+    }
+
     /// Bytes allocated.
     pub(super) fn heap_bytes(&self) -> u64 {
         match self {

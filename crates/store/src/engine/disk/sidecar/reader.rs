@@ -52,6 +52,7 @@ impl Sidecar {
         if let Some(reason) = header.identity.differs_from(expected) {
             return Err(reason);
         }
+        memory.will_need(usize::try_from(header.directory_at).unwrap_or(usize::MAX)..bytes.len());
         let directory = read_directory(bytes, &header)?;
         let verified = (0..directory.chunks.len().div_ceil(64)).map(|_| AtomicU64::new(0)).collect();
         let (names, bits) = Default::default();
@@ -153,6 +154,7 @@ impl Sidecar {
     #[cold]
     pub(super) fn verify_chunk(&self, section: Section, at: usize) -> Result<()> {
         let chunk = self.directory.chunks[self.directory.number(section, at)];
+        self.memory.will_need(chunk.start..chunk.end());
         let bytes = &self.memory.bytes()[chunk.start..chunk.end()];
         if crc32c::crc32c(bytes) != chunk.crc {
             self.is_damaged.store(true, Ordering::Relaxed);
