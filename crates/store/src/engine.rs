@@ -464,8 +464,9 @@ pub trait Engine: Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Corrupt`] if a file that would be written anew is damaged, when the others were written, and
-    /// errors of the operating system; what can be read is as it was.
+    /// [`ErrorKind::Corrupt`] if the store was damaged when it was opened, and nothing is written anew then; or if a file that
+    /// would be turns out to be damaged, when the others were written; and errors of the operating system. What can be
+    /// read is as it was.
     fn compact(&self, _options: &CompactOptions, _progress: ProgressFn<'_>) -> Result<CompactReport> {
         Ok(CompactReport::default())
     }

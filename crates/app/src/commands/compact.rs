@@ -27,6 +27,9 @@ Examples:
 ///
 /// The store does the same by itself while it is open, for files of which half is garbage. Ctrl-C loses
 /// nothing: what was written anew by then stays, and the same command goes on from there.
+///
+/// A damaged store is left as it is, since what is damaged may need what looks like garbage: `statlas repair` makes a
+/// fresh one of it.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Arguments {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use statlas_core::{Address, BlobId};
 use statlas_store::testing::version;
-use statlas_store::{Batch, CompactOptions, Durability, ErrorKind, Location, Store};
+use statlas_store::{Batch, CompactOptions, Durability, ErrorKind, Store};
 
 use crate::aged;
 use crate::durability::{folder, segments};
@@ -97,44 +97,126 @@ fn what_was_done_beside_the_damage_of_a_complete_segment_is_right_when_that_is_g
 
 #[test]
 fn what_was_done_beside_the_damage_of_the_active_segment_is_right_when_that_is_gone() {
-    for compacts in [false, true] {
-        let folder = folder();
-        let path = folder.path().join("store");
-        let store = aged::open(&path);
-        let mut addresses = Vec::new();
-        for _ in 0..4 {
-            put(&store, &mut addresses);
-        }
-        store.close().expect("it closes");
-        drop(store);
-        let first = segments(&path)[0].clone();
-        let at = flip_inside(&first, &version("id 0", 0).canonical(), 0);
-        let options = aged::options(if compacts { 1 } else { u64::MAX });
-        let store = Store::open(&Location::Disk(path.clone()), &options).expect("it opens");
-        assert_eq!(store.engine().stats().damage.len(), 1);
-        while segments(&path).len() < 2 {
-            put(&store, &mut addresses);
-        }
-        remove(&store, addresses[2]);
-        let again = store.put(version("gone", 0)).expect("it can be stored");
-        remove(&store, again);
-        while segments(&path).len() < 5 {
-            put(&store, &mut addresses);
-        }
-        if compacts {
-            let options = CompactOptions { garbage_part: 0.01, bytes_per_second: 0 };
-            let compacted = store.engine().compact(&options, &mut |_, _| {});
-            assert_eq!(compacted.expect_err("one segment is damaged").kind(), ErrorKind::Corrupt);
-            assert!(first.exists(), "what is damaged is left as it is");
-            let is_compacted =
-                |path: &PathBuf| path.file_name().is_some_and(|name| name.as_encoded_bytes()[0] == b'c');
-            assert!(segments(&path).iter().any(is_compacted), "the others are not");
-        }
-        store.close().expect("it closes");
-        drop(store);
-        aged::flip(&first, at);
-        assert_healed(&path, &addresses, addresses[2]);
+    let folder = folder();
+    let path = folder.path().join("store");
+    let store = aged::open(&path);
+    let mut addresses = Vec::new();
+    for _ in 0..4 {
+        put(&store, &mut addresses);
     }
+    store.close().expect("it closes");
+    drop(store);
+    let first = segments(&path)[0].clone();
+    let at = flip_inside(&first, &version("id 0", 0).canonical(), 0);
+    let store = aged::open(&path);
+    assert_eq!(store.engine().stats().damage.len(), 1);
+    while segments(&path).len() < 2 {
+        put(&store, &mut addresses);
+    }
+    remove(&store, addresses[2]);
+    while segments(&path).len() < 5 {
+        put(&store, &mut addresses);
+    }
+    store.close().expect("it closes");
+    drop(store);
+    aged::flip(&first, at);
+    assert_healed(&path, &addresses, addresses[2]);
+}
+
+/// A store of three segments without what is wrong with it, and the addresses of its entities.
+fn three_segments(path: &Path) -> Vec<Address> {
+    let store = aged::open(path);
+    let mut addresses = Vec::new();
+    while segments(path).len() < 4 {
+        put(&store, &mut addresses);
+    }
+    store.close().expect("it closes");
+    addresses
+}
+
+#[test]
+fn a_segment_that_was_missing_is_right_when_it_is_put_back_behind_what_was_written() {
+    let folder = folder();
+    let path = folder.path().join("store");
+    let mut addresses = three_segments(&path);
+    let (missing, aside) = (segments(&path)[1].clone(), folder.path().join("aside"));
+    fs::rename(&missing, &aside).expect("it is there");
+    let store = aged::open(&path);
+    assert!(store.engine().stats().damage.contains(&"segment 2 is missing".to_owned()));
+    let last = addresses[addresses.len() - 1];
+    remove(&store, last);
+    while segments(&path).len() < 6 {
+        put(&store, &mut addresses);
+    }
+    store.close().expect("it closes");
+    drop(store);
+    fs::rename(&aside, &missing).expect("its place is free");
+    assert_healed(&path, &addresses, last);
+}
+
+#[test]
+fn a_last_segment_that_is_put_back_behind_what_was_written_holds_what_it_held_and_is_told() {
+    let folder = folder();
+    let path = folder.path().join("store");
+    let mut addresses = three_segments(&path);
+    let (missing, aside) = (segments(&path)[3].clone(), folder.path().join("aside"));
+    fs::rename(&missing, &aside).expect("it is there");
+    let store = aged::open(&path);
+    let removed = addresses[0];
+    remove(&store, removed);
+    while segments(&path).len() < 6 {
+        put(&store, &mut addresses);
+    }
+    store.close().expect("it closes");
+    drop(store);
+    fs::rename(&aside, &missing).expect("its place is free");
+    for _ in 0..2 {
+        let store = aged::open(&path);
+        let damage = store.engine().stats().damage;
+        assert!(damage.iter().any(|line| line.starts_with("segment 4 offset")), "{damage:?}");
+        for address in &addresses {
+            assert_eq!(store.get(address).expect("it is sound").is_some(), *address != removed);
+        }
+        store.close().expect("it closes");
+    }
+}
+
+#[test]
+fn a_store_that_was_damaged_when_it_was_opened_is_not_compacted_and_says_why() {
+    let folder = folder();
+    let sound = folder.path().join("sound");
+    let mut addresses = three_segments(&sound);
+    let store = aged::open(&sound);
+    remove(&store, addresses[1]);
+    while segments(&sound).len() < 6 {
+        put(&store, &mut addresses);
+    }
+    store.close().expect("it closes");
+    drop(store);
+    let options = CompactOptions { garbage_part: 0.01, bytes_per_second: 0 };
+    let harms: [(&str, fn(&Path)); 3] = [
+        ("segment 3 is missing", |path| fs::remove_file(&segments(path)[2]).expect("it is there")),
+        ("segment 3 offset 0", |path| aged::flip(&segments(path)[2], 8)),
+        ("segment 3 offset", |path| {
+            aged::flip(&segments(path)[2], 200);
+            fs::remove_file(segments(path)[2].with_extension("idx")).expect("it is there");
+        }),
+    ];
+    for (told, harm) in harms {
+        let path = folder.path().join(told);
+        aged::copy(&sound, &path);
+        harm(&path);
+        let store = aged::open(&path);
+        let before = segments(&path);
+        let refused = store.engine().compact(&options, &mut |_, _| {}).expect_err("it is damaged");
+        assert_eq!(refused.kind(), ErrorKind::Corrupt);
+        let refused = refused.to_string();
+        assert!(refused.contains(told) && refused.contains("`statlas repair`"), "{refused}");
+        assert_eq!(segments(&path), before);
+    }
+    let store = aged::open(&sound);
+    let compacted = store.engine().compact(&options, &mut |_, _| {}).expect("nothing is damaged");
+    assert!(compacted.segments > 0, "there is garbage");
 }
 
 #[test]

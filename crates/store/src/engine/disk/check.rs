@@ -75,7 +75,7 @@ impl DiskEngine {
         for segment in &self.log.view.load().segments {
             if segment.sealed.as_ref().is_some_and(|sealed| sealed.sidecar.is_damaged()) {
                 // Whoever needs it is told again.
-                drop(self.storage.remove(&segment.log.id.sidecar_name()));
+                remove_sidecar(&*self.storage, segment.log.id);
             }
         }
     }
@@ -138,7 +138,7 @@ struct Check<'a> {
     /// The numbers of files that are there and that the opening left out, since they belong elsewhere.
     left_out: BTreeSet<u32>,
     /// Entities and blobs that the index does not lead to; removed ones leave when their tombstone is read.
-    unindexed: HashMap<[u8; 32], Location>,
+    unindexed: HashMap<(TableId, [u8; 32]), Location>,
 }
 
 impl<'a> Check<'a> {
@@ -203,13 +203,10 @@ impl Check<'_> {
             // A compaction leads the indexes to other files meanwhile, which only the view of now has.
             let view = self.engine.log.view.load();
             let reader = self.engine.log.reader(&view);
-            let is_lost = |key: &[u8; 32]| {
-                // What is wrong with a sidecar is told when all of it is verified.
-                let is_there = |table| !matches!(place_of(&reader, table, key, u64::MAX), Ok(None));
-                !is_there(TableId::Entities) && !is_there(TableId::Blobs)
-            };
-            let lost = self.unindexed.iter().filter(|(key, _)| is_lost(key));
-            self.report.damage.extend(lost.map(|(key, place)| {
+            // What is wrong with a sidecar is told when all of it is verified.
+            let is_lost = |table, key: &[u8; 32]| matches!(place_of(&reader, table, key, u64::MAX), Ok(None));
+            let lost = self.unindexed.iter().filter(|((table, key), _)| is_lost(*table, key));
+            self.report.damage.extend(lost.map(|((_, key), place)| {
                 format!("{place}: {} is in the log but not in the index", super::hex(key))
             }));
         }
@@ -274,7 +271,7 @@ impl Check<'_> {
                 Change::Blob(id) => {
                     self.report.blobs += 1;
                     // A chunk whose place this blob took need not be found any more.
-                    self.unindexed.remove(&id.0);
+                    self.unindexed.remove(&(TableId::Blobs, id.0));
                     self.look_up(TableId::Blobs, id.0, placed.location)?;
                 }
                 Change::Record(key) => {
@@ -282,8 +279,11 @@ impl Check<'_> {
                     self.look_up_record(sealed, key, placed.location)?;
                 }
                 Change::RecordRemoved(key) => self.look_up_record(sealed, key, placed.location)?,
-                Change::EntityRemoved(Address(key)) | Change::BlobRemoved(BlobId(key)) => {
-                    self.unindexed.remove(key);
+                Change::EntityRemoved(Address(key)) => {
+                    self.unindexed.remove(&(TableId::Entities, *key));
+                }
+                Change::BlobRemoved(BlobId(key)) => {
+                    self.unindexed.remove(&(TableId::Blobs, *key));
                 }
                 Change::Husk => {}
             }
@@ -346,7 +346,7 @@ impl Check<'_> {
                 found => found?.is_some(),
             };
         if !is_found {
-            self.unindexed.insert(key, location);
+            self.unindexed.insert((table, key), location);
         }
         Ok(())
     }

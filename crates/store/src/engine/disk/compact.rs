@@ -25,7 +25,7 @@ use super::format::{Location, SegmentId};
 use super::indexes::IndexChange;
 use super::log::LogFile;
 use super::records::{note_replaced, replaced_since};
-use super::seal::{keep_sidecar, keep_sidecar_for_now};
+use super::seal::keep_sidecar;
 use super::sidecar::{Effect, EffectKind, Identity, TableId};
 use super::view::{Sealed, Segment, View};
 use super::writer::Writer;
@@ -43,8 +43,8 @@ const WORTHWHILE_BYTES: u64 = 4 << 20;
 const WORTHWHILE_BYTES_PER_SECOND: u64 = 32 << 20;
 
 impl DiskEngine {
-    /// Compacts as long as there is a segment with enough garbage. Damaged ones are passed over; the first is told
-    /// at the end.
+    /// Compacts as long as there is a segment with enough garbage. Those that turn out to be damaged are passed over; the
+    /// first is told at the end.
     pub(super) fn compact_all(
         &self,
         options: &CompactOptions,
@@ -102,6 +102,7 @@ impl DiskEngine {
     ) -> Result<Option<CompactReport>> {
         let _one_at_a_time = self.compacting.lock();
         self.check_usable()?;
+        self.check_undamaged()?;
         let view = self.log.view.load_full();
         let Some(run) = self.choose_run(&view, garbage_part, newest)? else { return Ok(None) };
         self.seal_effects(&view.segments[run.start..run.end])?;
@@ -131,6 +132,20 @@ impl DiskEngine {
             bytes_after,
             waited: throttle.waited,
         }))
+    }
+
+    /// An error if something was damaged when the store was opened. What is damaged or missing may need what looks like garbage
+    /// without it: the removal of something whose frame can be read the next time, or an older value.
+    fn check_undamaged(&self) -> Result<()> {
+        if !self.is_damaged {
+            return Ok(());
+        }
+        let first = self.damage.first().map_or("", String::as_str);
+        let message = format!(
+            "compacting: the store was damaged when it was opened, and what is damaged may need what looks like garbage; \
+             `statlas repair` makes a fresh store, see what `statlas check` says; {first}"
+        );
+        Err(Error::new(ErrorKind::Corrupt, message))
     }
 
     /// Removes what a run that failed wrote, which only takes space, unless it may be part of the log already. It is
@@ -194,9 +209,7 @@ impl DiskEngine {
         let identity =
             Identity { store_id: self.store_id, segment: copied.log.id.0, log_bytes: copied.log.written() };
         let encoded = copied.tables.encode(identity, copied.chain, copied.records_live);
-        // It knows what happened to rows elsewhere, which have other numbers if damage goes away again.
-        let keep = if self.is_damaged { keep_sidecar_for_now } else { keep_sidecar };
-        keep(&*self.storage, copied.log.id, encoded, &identity).map(Sealed::new)
+        keep_sidecar(&*self.storage, copied.log.id, encoded, &identity).map(Sealed::new)
     }
 
     /// Leads everybody to the new file.

@@ -47,14 +47,14 @@ impl Judging<'_> {
         Ok(versions)
     }
 
-    /// Where something that is to be removed stands; an error if a frame about it was found to be damaged on opening.
-    fn place_of_sound(&self, table: TableId, key: &[u8; 32]) -> Result<Option<Location>> {
+    /// An error if a frame about something that is to be removed was found to be damaged on opening.
+    fn check_removable(&self, table: TableId, key: &[u8; 32]) -> Result<()> {
         if self.engine.is_damaged
             && let Some(damaged) = self.engine.tables.inner.read().damaged.get(&(table, *key))
         {
             return Err(corrupt(damaged.location, "what a frame says about it is not known"));
         }
-        self.place(table, key)
+        Ok(())
     }
 
     /// Something of the frame of what has a key, if it is stored and sound: storing what is damaged again
@@ -113,21 +113,18 @@ impl Holdings for Judging<'_> {
     }
 
     fn is_removable(&self, address: &Address) -> Result<bool> {
-        let sound = || {
-            let Some(place) = self.place_of_sound(TableId::Entities, &address.0)? else { return Ok(None) };
-            entity_at(&self.reader, place).map(Some)
-        };
-        let entity = sound().map_err(|error| unremovable(&format!("entity {address}"), error))?;
-        let Some(entity) = entity else { return Ok(false) };
-        self.check_versions(&entity.head()?.id).map(|()| true)
+        let unremovable = |error| unremovable(&format!("entity {address}"), error);
+        self.check_removable(TableId::Entities, &address.0).map_err(unremovable)?;
+        let Some(place) = self.place(TableId::Entities, &address.0)? else { return Ok(false) };
+        let entity = entity_at(&self.reader, place).map_err(unremovable)?;
+        self.check_versions(&entity.head().map_err(unremovable)?.id).map(|()| true)
     }
 
     fn is_removable_blob(&self, id: &BlobId) -> Result<bool> {
-        let sound = || {
-            let Some(place) = self.place_of_sound(TableId::Blobs, &id.0)? else { return Ok(false) };
-            self.reader.frame(place, &mut Vec::new()).map(|_| true)
-        };
-        sound().map_err(|error| unremovable(&format!("blob {id}"), error))
+        let unremovable = |error| unremovable(&format!("blob {id}"), error);
+        self.check_removable(TableId::Blobs, &id.0).map_err(unremovable)?;
+        let Some(place) = self.place(TableId::Blobs, &id.0)? else { return Ok(false) };
+        self.reader.frame(place, &mut Vec::new()).map(|_| true).map_err(unremovable)
     }
 
     fn check_versions(&self, id: &str) -> Result<()> {

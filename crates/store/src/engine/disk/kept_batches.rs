@@ -17,6 +17,11 @@ pub(super) fn keep_batches(storage: &dyn Storage, id: SegmentId, cut: Range<u64>
     }
     let log = id.file_name();
     let place = format!("{:08}-{}", id.number(), cut.start);
+    let mut bytes = vec![0; (cut.end - cut.start) as usize];
+    storage
+        .open(&log, false)
+        .and_then(|file| file.read_at(cut.start, &mut bytes))
+        .map_err(|error| Error::io(format!("reading {log} from offset {} on failed", cut.start), error))?;
     let failed = |error| {
         let context = format!(
             "{log} has batches behind offset {} that must be cut off, and keeping them in {FOLDER}/{place}.frames \
@@ -25,8 +30,6 @@ pub(super) fn keep_batches(storage: &dyn Storage, id: SegmentId, cut: Range<u64>
         );
         Error::io(context, error)
     };
-    let mut bytes = vec![0; (cut.end - cut.start) as usize];
-    storage.open(&log, false).and_then(|file| file.read_at(cut.start, &mut bytes)).map_err(failed)?;
     storage.create_folder(FOLDER).map_err(failed)?;
     let names = storage.list(FOLDER).map_err(failed)?;
     let mut name = format!("{place}.frames");
@@ -114,8 +117,11 @@ mod tests {
         let line = keep_batches(&storage, id, 4..7).expect("it has another name").expect("it is told");
         assert!(line.starts_with("cut/00000001-4-3.frames: "), "{line}");
         assert_eq!(std::fs::read(folder.path().join("cut/00000001-4-3.frames")).expect("it is kept"), b"one");
-        let missing = keep_batches(&storage, SegmentId::written(2), 4..7).expect_err("there is no such file");
-        assert!(missing.to_string().contains("log/00000002.seg has batches behind offset 4"), "{missing}");
+        std::fs::remove_dir_all(folder.path().join("cut")).expect("it is there");
+        std::fs::write(folder.path().join("cut"), "no folder").expect("it can be written");
+        let refused = keep_batches(&storage, id, 4..7).expect_err("there is no folder").to_string();
+        assert!(refused.starts_with("log/00000001.seg has batches behind offset 4"), "{refused}");
+        assert!(refused.contains("cut/00000001-4.frames failed; make room there"), "{refused}");
     }
 
     #[test]

@@ -192,7 +192,15 @@ impl<'a> Recovery<'a> {
         let segment = Segment { log: found.log, sealed: Some(Arc::new(Sealed::new(sidecar))) };
         let mut inner = self.tables.inner.write();
         let (segments, shifted) = (&self.segments, &self.shifted);
-        Takeover { segments, shifted, inner: &mut inner }.take(&segment)?;
+        let taken = Takeover { segments, shifted, inner: &mut inner }.take(&segment);
+        if taken.is_err() {
+            // The log is read without sidecars then, and made again is only what is missing.
+            let sealed =
+                |segment: &&Segment| segment.sealed.as_ref().is_some_and(|it| it.sidecar.is_damaged());
+            let damaged = self.segments.iter().chain([&segment]).filter(sealed);
+            damaged.for_each(|segment| remove_sidecar(self.storage, segment.log.id));
+        }
+        taken?;
         if let Some(sealed) = &segment.sealed {
             // A later segment that is read may remove what this one holds. The true count is taken at the end.
             inner.entities_live += sealed.entities_live();
@@ -219,6 +227,7 @@ impl<'a> Recovery<'a> {
         self.number(&log);
         self.last = None;
         if let Err(reason) = header {
+            log.set_damaged();
             self.damage.push(format!("{} offset 0: {reason}", log.id));
             self.is_lossy = true;
         }
@@ -244,7 +253,7 @@ impl<'a> Recovery<'a> {
             self.count_live()?;
         }
         let bytes = scanned.bytes;
-        let synced = synced_end(&scanned);
+        let synced = scanned.synced_end();
         let end = self.segment(scanned, is_last, header.is_ok(), last_revision)?;
         if self.damage.len() > damage_before {
             log.set_damaged();
@@ -581,13 +590,6 @@ impl<'a> Recovery<'a> {
         }
         Ok((log, SEGMENT_HEADER_BYTES as u64))
     }
-}
-
-/// The place before which everything is synced, as far as the batches of a segment tell.
-fn synced_end(scanned: &ScannedSegment) -> u64 {
-    let synced = scanned.batches.iter().map(|batch| batch.commit.synced);
-    let own = synced.filter(|synced| synced.segment() == scanned.id).map(Location::offset);
-    own.max().unwrap_or(0).min(scanned.end)
 }
 
 /// Bytes that are written again at once.

@@ -108,6 +108,13 @@ impl ScannedSegment {
         self.end == self.bytes && self.batches.last().is_some_and(|batch| batch.kind == Kind::Continued)
     }
 
+    /// The place before which everything is synced, as far as its batches tell.
+    pub(super) fn synced_end(&self) -> u64 {
+        let synced = self.batches.iter().map(|batch| batch.commit.synced);
+        let own = synced.filter(|synced| synced.segment() == self.id).map(Location::offset);
+        own.max().unwrap_or(0).min(self.end)
+    }
+
     /// How many entities and blobs there are.
     pub(super) fn count(&self) -> (u64, u64) {
         let (mut entities, mut blobs) = (0, 0);

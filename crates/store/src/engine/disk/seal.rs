@@ -81,8 +81,13 @@ pub(super) fn keep_sidecar_for_now(
     identity: &Identity,
 ) -> Result<Sidecar> {
     let name = id.sidecar_name();
-    let written = write_temporary(storage, &name, &encoded).and_then(|(file, _)| file.map(encoded.len()));
-    open_new(written, name, &encoded, identity)
+    let write = || {
+        let (file, _) = write_temporary(storage, &name, &encoded)?;
+        // What is read again after a write that failed unnoticed would be something else.
+        file.sync()?;
+        file.map(encoded.len())
+    };
+    open_new(write(), name, &encoded, identity)
 }
 
 /// Takes the file of a sidecar away, if there is one, so that the next opening reads the segment.

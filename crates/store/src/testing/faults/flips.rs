@@ -1,5 +1,7 @@
 //! Bits of a store at rest flip: each is found, and everything around it is served.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use parking_lot::Mutex;
 
 use super::at_rest::{AtRest, FileAtRest};
@@ -29,21 +31,22 @@ pub(super) fn run(options: &FaultOptions<'_>) -> Tally {
     // One bit of each stretch, so that every part of every file gets its share.
     let stride = (bits / options.states.clamp(1, bits)).max(1);
     let number = |at: u64| at * stride + Random::new(options.seed ^ at).below(stride as usize) as u64;
-    let answers = Mutex::new(Answers::default());
+    let (answers, healed) = (Mutex::new(Answers::default()), AtomicU64::new(0));
     let try_bit = |bit: u64| {
         // The lock is taken for the sum alone: the left side of `+=` comes first, and all would wait for each other.
-        let found = try_bit(&store, bit)?;
+        let found = try_bit(&store, bit, &healed)?;
         *answers.lock() += found;
         Ok(Tried::Sound)
     };
     let states = States { seed: options.seed, count: bits / stride, number: &number };
     try_all(&mut tally, options, &states, &try_bit);
     let Answers { refused, absent, outdated } = answers.into_inner();
+    let healed = healed.into_inner();
     let which = if stride == 1 { "every bit".to_owned() } else { format!("one of {stride} bits") };
     let which = options.part_of(which);
     tally.scope = format!(
         "{which} of a store of {} bytes in {} files; about what was hit {refused} answers were errors, {absent} \
-         absent, {outdated} out of date",
+         absent, {outdated} out of date; {healed} bits flipped back behind what was written",
         bits / 8,
         store.files.len()
     );
@@ -51,20 +54,21 @@ pub(super) fn run(options: &FaultOptions<'_>) -> Tally {
 }
 
 /// Flips the bit with a number, counted over all files, and judges all answers.
-fn try_bit(store: &AtRest, bit: u64) -> Result<Answers, Failure> {
+fn try_bit(store: &AtRest, bit: u64, healed: &AtomicU64) -> Result<Answers, Failure> {
     let mut at = (bit / 8) as usize;
     for file in &store.files {
         if at < file.bytes.len() {
             let place = format!("byte {at} of {}, bit {}", file.name, bit % 8);
-            return flip(store, file, at, 1 << (bit % 8))
-                .map_err(|failure| format!("{place}: {failure}").into());
+            let flip = Flip { file, at, mask: 1 << (bit % 8), healed };
+            return try_flip(store, &flip).map_err(|failure| format!("{place}: {failure}").into());
         }
         at -= file.bytes.len();
     }
     Err("the store has no such bit".into())
 }
 
-fn flip(store: &AtRest, file: &FileAtRest, at: usize, mask: u8) -> Result<Answers, Failure> {
+fn try_flip(store: &AtRest, flip: &Flip<'_>) -> Result<Answers, Failure> {
+    let Flip { file, at, mask, .. } = *flip;
     let flipped = || {
         let disk = store.disk();
         disk.flip(&file.name, at, mask);
@@ -89,7 +93,7 @@ fn flip(store: &AtRest, file: &FileAtRest, at: usize, mask: u8) -> Result<Answer
         opened.close()?;
         let healed = disk.open_store(&store.options).map_err(|error| unopened(&error))?;
         store.auditor.compare(&healed)?;
-        return write_on(store, &flipped(), &Flip { file, at, mask }, None).map(|()| Answers::default());
+        return write_on(store, &flipped(), flip, None).map(|()| Answers::default());
     };
     let piece =
         file.pieces.iter().find(|piece| piece.bytes.contains(&at)).ok_or("the byte is in no piece")?;
@@ -113,7 +117,7 @@ fn flip(store: &AtRest, file: &FileAtRest, at: usize, mask: u8) -> Result<Answer
         if !is_told && !is_harmless {
             return Err(format!("not noticed: {damage:?}").into());
         }
-        write_on(store, &flipped(), &Flip { file, at, mask }, Some(&hit))?;
+        write_on(store, &flipped(), flip, Some(&hit))?;
         Ok(answers)
     };
     judge().map_err(|failure: Failure| format!("{about}: {failure}").into())
@@ -122,14 +126,16 @@ fn flip(store: &AtRest, file: &FileAtRest, at: usize, mask: u8) -> Result<Answer
 /// One of so many bytes is written behind, since it takes as long as all else that is done to a bit.
 const WRITTEN_ON: usize = 8;
 
-/// One of so many of these is compacted, too.
+/// One of so many of these is to be compacted, too.
 const COMPACTED: usize = 4;
 
-/// What was flipped.
+/// What is flipped.
 struct Flip<'a> {
     file: &'a FileAtRest,
     at: usize,
     mask: u8,
+    /// How many were flipped back.
+    healed: &'a AtomicU64,
 }
 
 impl Flip<'_> {
@@ -178,8 +184,10 @@ fn write_on(store: &AtRest, disk: &SimulatedDisk, flip: &Flip<'_>, hit: Option<&
     opened.commit(large.clone(), Durability::Written)?;
     model.commit(&large).map_err(|refused| format!("it stores {refused:?}"))?;
     if flip.at.is_multiple_of(WRITTEN_ON * COMPACTED) {
+        let is_damaged = !opened.engine().stats().damage.is_empty();
         match opened.engine().compact(&CompactOptions::default(), &mut |_, _| {}) {
             Err(error) if error.kind() != ErrorKind::Corrupt => return Err(error.into()),
+            Ok(_) if is_damaged => return Err("a damaged store is compacted".into()),
             _ => {}
         }
     }
@@ -196,10 +204,14 @@ fn write_on(store: &AtRest, disk: &SimulatedDisk, flip: &Flip<'_>, hit: Option<&
     // Unless it was cut off, or what is damaged was made anew.
     if flip.is_there(disk) {
         disk.flip(&flip.file.name, flip.at, flip.mask);
-        let opened = disk.open_store(&store.options).map_err(|error| unopened(&error))?;
-        compare(opened.engine(), &model, store.auditor.known())
-            .map_err(|failure| format!("when the bit had flipped back: {failure}"))?;
-        opened.close()?;
+        flip.healed.fetch_add(1, Ordering::Relaxed);
+        // First from the log, then from what was made of it.
+        for _ in 0..2 {
+            let opened = disk.open_store(&store.options).map_err(|error| unopened(&error))?;
+            compare(opened.engine(), &model, store.auditor.known())
+                .map_err(|failure| format!("when the bit had flipped back: {failure}"))?;
+            opened.close()?;
+        }
     }
     Ok(())
 }

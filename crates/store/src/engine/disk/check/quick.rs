@@ -78,13 +78,18 @@ impl Check<'_> {
         let summary = sealed.sidecar.summary();
         match mark {
             Ok(mark) if mark.chain == summary.chain && mark.revision >= summary.last_revision => {}
-            Ok(mark) => self.report.damage.push(format!(
-                "{id}: it ends with revision {}, where its sidecar knows of revision {}, or with another chain",
-                mark.revision, summary.last_revision
-            )),
+            Ok(mark) => {
+                self.report.damage.push(format!(
+                    "{id}: it ends with revision {}, where its sidecar knows of revision {}, or with another chain",
+                    mark.revision, summary.last_revision
+                ));
+                self.engine.forget_sidecar(self.reader.view, id);
+            }
             Err(reason) => {
                 let place = Location::new(id, known.saturating_sub(COMMIT_FRAME_BYTES as u64));
-                self.report.damage.push(format!("{place}: the last frame of the segment is damaged: {reason}"));
+                self.report
+                    .damage
+                    .push(format!("{place}: the last frame of the segment is damaged: {reason}"));
                 self.engine.forget_sidecar(self.reader.view, id);
             }
         }
