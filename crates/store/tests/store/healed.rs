@@ -194,7 +194,8 @@ fn a_store_that_was_damaged_when_it_was_opened_is_not_compacted_and_says_why() {
     store.close().expect("it closes");
     drop(store);
     let options = CompactOptions { garbage_part: 0.01, bytes_per_second: 0 };
-    let harms: [(&str, fn(&Path)); 3] = [
+    type Harm = fn(&Path);
+    let harms: [(&str, Harm); 3] = [
         ("segment 3 is missing", |path| fs::remove_file(&segments(path)[2]).expect("it is there")),
         ("segment 3 offset 0", |path| aged::flip(&segments(path)[2], 8)),
         ("segment 3 offset", |path| {
