@@ -126,8 +126,8 @@ fn try_flip(store: &AtRest, flip: &Flip<'_>) -> Result<Answers, Failure> {
 /// One of so many bytes is written behind, since it takes as long as all else that is done to a bit.
 const WRITTEN_ON: usize = 8;
 
-/// One of so many of these is to be compacted, too.
-const COMPACTED: usize = 4;
+/// One of so many of these is to be compacted, too, and its bit flips back.
+const FLIPPED_BACK: usize = 4;
 
 /// What is flipped.
 struct Flip<'a> {
@@ -148,7 +148,7 @@ impl Flip<'_> {
 }
 
 /// Removes and stores entities in a store that is damaged: each batch is stored, or refused because of the damage, and none
-/// of them is the last. Without `hit` all answers must be right where there are any. Then the bit flips back, and all
+/// of them is the last. Without `hit` all answers must be right where there are any. Then the bit may flip back, and all
 /// of them must be.
 fn write_on(store: &AtRest, disk: &SimulatedDisk, flip: &Flip<'_>, hit: Option<&Hit>) -> Result<(), Failure> {
     if !flip.at.is_multiple_of(WRITTEN_ON) {
@@ -183,7 +183,8 @@ fn write_on(store: &AtRest, disk: &SimulatedDisk, flip: &Flip<'_>, hit: Option<&
     large.put_blob((0..=store.options.segment_bytes).map(|at| (at % 251) as u8).collect());
     opened.commit(large.clone(), Durability::Written)?;
     model.commit(&large).map_err(|refused| format!("it stores {refused:?}"))?;
-    if flip.at.is_multiple_of(WRITTEN_ON * COMPACTED) {
+    let is_flipped_back = flip.at.is_multiple_of(WRITTEN_ON * FLIPPED_BACK);
+    if is_flipped_back {
         let is_damaged = !opened.engine().stats().damage.is_empty();
         match opened.engine().compact(&CompactOptions::default(), &mut |_, _| {}) {
             Err(error) if error.kind() != ErrorKind::Corrupt => return Err(error.into()),
@@ -202,7 +203,7 @@ fn write_on(store: &AtRest, disk: &SimulatedDisk, flip: &Flip<'_>, hit: Option<&
     opened.close()?;
     drop(opened);
     // Unless it was cut off, or what is damaged was made anew.
-    if flip.is_there(disk) {
+    if is_flipped_back && flip.is_there(disk) {
         disk.flip(&flip.file.name, flip.at, flip.mask);
         flip.healed.fetch_add(1, Ordering::Relaxed);
         // First from the log, then from what was made of it.
