@@ -537,3 +537,26 @@ fn what_is_left_of_batches_that_lost_their_ends_keeps_its_order_and_is_listed_pa
     }
     assert_eq!(listed, addresses);
 }
+
+#[test]
+fn a_quick_check_that_finds_damage_makes_it_known_to_later_openings() {
+    let folder = folder();
+    let path = folder.path().join("store");
+    let store = aged::open(&path);
+    let mut number = 0;
+    while segments(&path).len() < 3 {
+        store.put(version("a", number)).expect("it can be stored");
+        number += 1;
+    }
+    store.close().expect("it closes");
+    drop(store);
+    let first = segments(&path)[0].clone();
+    let end = aged::frames(&first).pop().expect("it has frames");
+    aged::flip(&first, end.offset + 30);
+    for is_known in [false, true] {
+        let store = aged::open(&path);
+        assert_eq!(!store.engine().stats().damage.is_empty(), is_known);
+        assert!(!store.engine().check_quick(&mut |_, _| {}).expect("it can be read").damage.is_empty());
+        store.close().expect("it closes");
+    }
+}
