@@ -101,6 +101,15 @@ pub(crate) fn flip(path: &Path, at: usize) {
     fs::write(path, bytes).expect("the file can be written");
 }
 
+/// Flips a bit inside one of the occurrences of a text in a file, counted from 0, and returns where.
+pub(crate) fn flip_inside(path: &Path, text: &[u8], occurrence: usize) -> usize {
+    let bytes = fs::read(path).expect("the file can be read");
+    let mut found = (0..bytes.len()).filter(|at| bytes[*at..].starts_with(text));
+    let at = found.nth(occurrence).expect("the text is there") + text.len() / 2;
+    flip(path, at);
+    at
+}
+
 /// Copies a store.
 pub(crate) fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).expect("a folder can be made");

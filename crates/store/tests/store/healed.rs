@@ -10,15 +10,6 @@ use statlas_store::{Batch, CompactOptions, Durability, ErrorKind, Store};
 use crate::aged;
 use crate::durability::{folder, segments};
 
-/// Flips a bit inside a text of a file, and returns where.
-fn flip_inside(path: &Path, text: &[u8], occurrence: usize) -> usize {
-    let bytes = fs::read(path).expect("the file can be read");
-    let mut found = (0..bytes.len()).filter(|at| bytes[*at..].starts_with(text));
-    let at = found.nth(occurrence).expect("the text is there") + text.len() / 2;
-    aged::flip(path, at);
-    at
-}
-
 /// Stores an entity of an id of its own.
 fn put(store: &Store, addresses: &mut Vec<Address>) {
     let entity = version(&format!("id {}", addresses.len()), 0);
@@ -70,7 +61,7 @@ fn what_was_done_beside_the_damage_of_a_complete_segment_is_right_when_that_is_g
         store.close().expect("it closes");
         drop(store);
         let first = segments(&path)[0].clone();
-        let at = flip_inside(&first, &version("id 0", 0).canonical(), 0);
+        let at = aged::flip_inside(&first, &version("id 0", 0).canonical(), 0);
         let store = aged::open(&path);
         assert_eq!(store.engine().check(&mut |_, _| {}).expect("it can be checked").damage.len(), 1);
         store.close().expect("it closes");
@@ -107,7 +98,7 @@ fn what_was_done_beside_the_damage_of_the_active_segment_is_right_when_that_is_g
     store.close().expect("it closes");
     drop(store);
     let first = segments(&path)[0].clone();
-    let at = flip_inside(&first, &version("id 0", 0).canonical(), 0);
+    let at = aged::flip_inside(&first, &version("id 0", 0).canonical(), 0);
     let store = aged::open(&path);
     assert_eq!(store.engine().stats().damage.len(), 1);
     while segments(&path).len() < 2 {
@@ -123,7 +114,7 @@ fn what_was_done_beside_the_damage_of_the_active_segment_is_right_when_that_is_g
     assert_healed(&path, &addresses, addresses[2]);
 }
 
-/// A store of three segments without what is wrong with it, and the addresses of its entities.
+/// Makes a store of three complete segments and one that is being written; returns the addresses of its entities.
 fn three_segments(path: &Path) -> Vec<Address> {
     let store = aged::open(path);
     let mut addresses = Vec::new();
@@ -134,23 +125,29 @@ fn three_segments(path: &Path) -> Vec<Address> {
     addresses
 }
 
+/// Takes a segment away, removes an entity and stores others meanwhile, and puts it back.
+fn put_back(path: &Path, segment: usize, addresses: &mut Vec<Address>, removed: Address) {
+    let missing = segments(path)[segment].clone();
+    let aside = path.with_file_name("aside");
+    fs::rename(&missing, &aside).expect("it is there");
+    let store = aged::open(path);
+    let told = format!("segment {} is missing", segment + 1);
+    assert!(store.engine().stats().damage.contains(&told), "{:?}", store.engine().stats().damage);
+    remove(&store, removed);
+    while segments(path).len() < 6 {
+        put(&store, addresses);
+    }
+    store.close().expect("it closes");
+    fs::rename(&aside, &missing).expect("its place is free");
+}
+
 #[test]
 fn a_segment_that_was_missing_is_right_when_it_is_put_back_behind_what_was_written() {
     let folder = folder();
     let path = folder.path().join("store");
     let mut addresses = three_segments(&path);
-    let (missing, aside) = (segments(&path)[1].clone(), folder.path().join("aside"));
-    fs::rename(&missing, &aside).expect("it is there");
-    let store = aged::open(&path);
-    assert!(store.engine().stats().damage.contains(&"segment 2 is missing".to_owned()));
     let last = addresses[addresses.len() - 1];
-    remove(&store, last);
-    while segments(&path).len() < 6 {
-        put(&store, &mut addresses);
-    }
-    store.close().expect("it closes");
-    drop(store);
-    fs::rename(&aside, &missing).expect("its place is free");
+    put_back(&path, 1, &mut addresses, last);
     assert_healed(&path, &addresses, last);
 }
 
@@ -159,17 +156,8 @@ fn a_last_segment_that_is_put_back_behind_what_was_written_holds_what_it_held_an
     let folder = folder();
     let path = folder.path().join("store");
     let mut addresses = three_segments(&path);
-    let (missing, aside) = (segments(&path)[3].clone(), folder.path().join("aside"));
-    fs::rename(&missing, &aside).expect("it is there");
-    let store = aged::open(&path);
     let removed = addresses[0];
-    remove(&store, removed);
-    while segments(&path).len() < 6 {
-        put(&store, &mut addresses);
-    }
-    store.close().expect("it closes");
-    drop(store);
-    fs::rename(&aside, &missing).expect("its place is free");
+    put_back(&path, 3, &mut addresses, removed);
     for _ in 0..2 {
         let store = aged::open(&path);
         let damage = store.engine().stats().damage;
@@ -179,6 +167,30 @@ fn a_last_segment_that_is_put_back_behind_what_was_written_holds_what_it_held_an
         }
         store.close().expect("it closes");
     }
+}
+
+#[test]
+fn a_damaged_sidecar_beside_damage_is_taken_away_when_opening_meets_it() {
+    let folder = folder();
+    let path = folder.path().join("store");
+    let mut addresses = three_segments(&path);
+    let removed = addresses[1];
+    let store = aged::open(&path);
+    remove(&store, removed);
+    while segments(&path).len() < 5 {
+        put(&store, &mut addresses);
+    }
+    store.close().expect("it closes");
+    drop(store);
+    let names = segments(&path);
+    aged::flip_inside(&names[0], &version("id 0", 0).canonical(), 0);
+    fs::remove_file(names[0].with_extension("idx")).expect("it has one");
+    let rotten = names[3].with_extension("idx");
+    aged::flip_inside(&rotten, &removed.0, 0);
+    let store = aged::open(&path);
+    assert!(!rotten.exists(), "every opening would meet it again");
+    assert_eq!(store.get(&removed).expect("it is told by the log"), None);
+    assert!(store.get(&addresses[2]).expect("it is sound").is_some());
 }
 
 #[test]
@@ -240,7 +252,7 @@ fn an_entity_and_a_blob_of_the_same_bytes_are_damaged_and_mended_one_without_the
         }
         store.close().expect("it closes");
         drop(store);
-        flip_inside(&segments(&path)[0], &text, usize::from(!blob_first));
+        aged::flip_inside(&segments(&path)[0], &text, usize::from(!blob_first));
         let store = aged::open(&path);
         let is_sound = |store: &Store| {
             assert!(store.get(&address).expect("it is sound").is_some());

@@ -66,7 +66,6 @@ pub(super) fn keep_sidecar(
     let name = id.sidecar_name();
     let write = || {
         let (file, temporary) = write_temporary(storage, &name, &encoded)?;
-        file.sync()?;
         storage.rename(&temporary, &name)?;
         file.map(encoded.len())
     };
@@ -83,8 +82,6 @@ pub(super) fn keep_sidecar_for_now(
     let name = id.sidecar_name();
     let write = || {
         let (file, _) = write_temporary(storage, &name, &encoded)?;
-        // What is read again after a write that failed unnoticed would be something else.
-        file.sync()?;
         file.map(encoded.len())
     };
     open_new(write(), name, &encoded, identity)
@@ -96,7 +93,8 @@ pub(super) fn remove_sidecar(storage: &dyn Storage, id: SegmentId) {
     drop(storage.remove(&id.sidecar_name()).and_then(|()| storage.sync_folder("log")));
 }
 
-/// Writes a file under a name that the next opening removes.
+/// Writes a file under a name that the next opening removes, and syncs it: what is read again after a write that failed
+/// unnoticed would be something else.
 fn write_temporary(
     storage: &dyn Storage,
     name: &str,
@@ -106,6 +104,7 @@ fn write_temporary(
     let file = storage.open(&temporary, true)?;
     file.set_len(0)?;
     file.write_at(0, bytes)?;
+    file.sync()?;
     Ok((file, temporary))
 }
 
