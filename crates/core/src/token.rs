@@ -1,11 +1,16 @@
 //! Tokens: 64 bytes that place one thing in eight spaces of three axes each.
 //!
 //! A token is a small companion of an entity, made for scanning millions of them; it has no part in the
-//! address. The byte layout is that of the reference implementation, whose bytes load through one explicit
-//! conversion. The JSON form stands in `token_json`, the values on the axes in `space`.
+//! address. It is in memory what it is in files, so that a file of tokens is a slice of them. The byte layout is that
+//! of the reference implementation, whose bytes load through one explicit conversion. The JSON form stands in
+//! `token_json`, the values on the axes in `space`.
+
+use zerocopy::little_endian::{F32, I16, U16, U32};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use crate::space::{
-    AXES, Axes, RawCoordinates, SCALES, Space, Spaces, UNDEFINED, check_finite, decode_axis, encode_spaces,
+    AXES, Axes, RawCoordinates, SCALES, SPACES, Space, Spaces, UNDEFINED, check_finite, decode_axis,
+    encode_spaces,
 };
 use crate::token_type::TokenType;
 use crate::{EntityError, EntityErrorKind};
@@ -13,15 +18,7 @@ use crate::{EntityError, EntityErrorKind};
 type Result<T> = std::result::Result<T, EntityError>;
 
 /// What the reference writes on all three axes of a space that is not defined.
-const REFERENCE_UNDEFINED: [i16; AXES] = [127; AXES];
-
-// Where each field begins; the coordinates begin at 0 and there is no padding.
-const ID_AT: usize = 48;
-const FLAGS_AT: usize = 52;
-const WEIGHT_AT: usize = 54;
-const FIELD_RADIUS_AT: usize = 58;
-const FIELD_STRENGTH_AT: usize = 59;
-const TIMESTAMP_AT: usize = 60;
+const REFERENCE_UNDEFINED: [I16; AXES] = [I16::new(127); AXES];
 
 const TYPE_SHIFT: u32 = 24;
 const DOMAIN_SHIFT: u32 = 28;
@@ -56,18 +53,24 @@ pub struct TokenParts {
     pub spaces: Spaces,
 }
 
-/// A token that keeps every rule.
-#[derive(Debug, Clone, Copy, PartialEq)]
+/// A token: 64 bytes without padding, little-endian, that may stand anywhere in memory.
+///
+/// [`Token::new`] and what reads one token make tokens that keep every rule. A slice of tokens that is read in place is
+/// whatever its bytes are; [`Token::check`] says whether one keeps the rules, and no method minds if it does not.
+#[derive(Debug, Clone, Copy, PartialEq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
 pub struct Token {
-    coordinates: RawCoordinates,
+    coordinates: [[I16; AXES]; SPACES],
     /// Local id, type and domain.
-    id: u32,
-    flags: u16,
-    weight: f32,
+    id: U32,
+    flags: U16,
+    weight: F32,
     field_radius: u8,
     field_strength: u8,
-    timestamp: u32,
+    timestamp: U32,
 }
+
+const _: () = assert!(size_of::<Token>() == Token::BYTES, "there is no padding");
 
 impl Token {
     /// Length of a token in bytes.
@@ -103,13 +106,15 @@ impl Token {
         let id =
             local_id | u32::from(entity_type.ordinal()) << TYPE_SHIFT | u32::from(domain) << DOMAIN_SHIFT;
         Ok(Self {
-            coordinates: encode_spaces(&parts.spaces).map_err(|error| error.within("spaces"))?,
-            id,
-            flags: flags | type_flags,
-            weight,
+            coordinates: encode_spaces(&parts.spaces)
+                .map_err(|error| error.within("spaces"))?
+                .map(|axes| axes.map(I16::new)),
+            id: id.into(),
+            flags: (flags | type_flags).into(),
+            weight: weight.into(),
             field_radius: encode_byte(parts.field_radius, FIELD_RADIUS_SCALE, "field_radius")?,
             field_strength: encode_byte(parts.field_strength, FIELD_STRENGTH_SCALE, "field_strength")?,
-            timestamp,
+            timestamp: timestamp.into(),
         })
     }
 
@@ -121,9 +126,18 @@ impl Token {
     /// 11 are not the type.
     pub fn from_bytes(bytes: &[u8; Self::BYTES]) -> Result<Self> {
         let token = Self::read(bytes);
-        check_weight(token.weight)?;
-        check_type_flags(token.flags, type_flags(token.type_ordinal()))?;
+        token.check()?;
         Ok(token)
+    }
+
+    /// Whether the token keeps the rules that bytes can break.
+    ///
+    /// # Errors
+    ///
+    /// As [`Token::from_bytes`].
+    pub fn check(&self) -> Result<()> {
+        check_weight(self.weight())?;
+        check_type_flags(self.raw_flags(), type_flags(self.type_ordinal()))
     }
 
     /// Converts bytes that the reference wrote: a space whose three axes are all 127 is not defined, and
@@ -134,57 +148,41 @@ impl Token {
     /// [`EntityErrorKind::Token`] for a weight outside 0..=100, NaN included.
     pub fn from_reference_bytes(bytes: &[u8; Self::BYTES]) -> Result<Self> {
         let mut token = Self::read(bytes);
-        check_weight(token.weight)?;
+        check_weight(token.weight())?;
         for axes in &mut token.coordinates {
             if *axes == REFERENCE_UNDEFINED {
-                *axes = [UNDEFINED; AXES];
+                *axes = [I16::new(UNDEFINED); AXES];
             }
         }
-        token.flags = token.flags & !FLAGS_TYPE_MASK | type_flags(token.type_ordinal());
+        token.flags = (token.flags() | type_flags(token.type_ordinal())).into();
         Ok(token)
     }
 
     fn read(bytes: &[u8; Self::BYTES]) -> Self {
-        let raw = |at| i16::from_le_bytes(bytes_at(bytes, at));
-        Self {
-            coordinates: std::array::from_fn(|space| {
-                std::array::from_fn(|axis| raw((space * AXES + axis) * size_of::<i16>()))
-            }),
-            id: u32::from_le_bytes(bytes_at(bytes, ID_AT)),
-            flags: u16::from_le_bytes(bytes_at(bytes, FLAGS_AT)),
-            weight: f32::from_le_bytes(bytes_at(bytes, WEIGHT_AT)),
-            field_radius: bytes[FIELD_RADIUS_AT],
-            field_strength: bytes[FIELD_STRENGTH_AT],
-            timestamp: u32::from_le_bytes(bytes_at(bytes, TIMESTAMP_AT)),
-        }
+        zerocopy::transmute!(*bytes)
     }
 
     /// The token as little-endian bytes without padding: coordinates, id, flags, weight, field radius,
     /// field strength, timestamp.
     #[must_use]
     pub fn to_bytes(&self) -> [u8; Self::BYTES] {
-        let mut bytes = [0; Self::BYTES];
-        let raws = self.coordinates.as_flattened();
-        for (place, raw) in bytes.chunks_exact_mut(size_of::<i16>()).zip(raws) {
-            place.copy_from_slice(&raw.to_le_bytes());
-        }
-        bytes[ID_AT..FLAGS_AT].copy_from_slice(&self.id.to_le_bytes());
-        bytes[FLAGS_AT..WEIGHT_AT].copy_from_slice(&self.flags.to_le_bytes());
-        bytes[WEIGHT_AT..FIELD_RADIUS_AT].copy_from_slice(&self.weight.to_le_bytes());
-        bytes[FIELD_RADIUS_AT] = self.field_radius;
-        bytes[FIELD_STRENGTH_AT] = self.field_strength;
-        bytes[TIMESTAMP_AT..].copy_from_slice(&self.timestamp.to_le_bytes());
-        bytes
+        zerocopy::transmute!(*self)
+    }
+
+    /// Local id, type and domain in one number, as they stand in the bytes.
+    #[must_use]
+    pub fn raw_id(&self) -> u32 {
+        self.id.get()
     }
 
     /// A number among those of its type and domain.
     #[must_use]
     pub fn local_id(&self) -> u32 {
-        self.id & Self::LOCAL_ID_MAX
+        self.raw_id() & Self::LOCAL_ID_MAX
     }
 
     fn type_ordinal(&self) -> u8 {
-        nibble(self.id, TYPE_SHIFT)
+        nibble(self.raw_id(), TYPE_SHIFT)
     }
 
     /// What sort of thing it stands for.
@@ -196,26 +194,26 @@ impl Token {
     /// The domain, 0 to 15.
     #[must_use]
     pub fn domain(&self) -> u8 {
-        nibble(self.id, DOMAIN_SHIFT)
+        nibble(self.raw_id(), DOMAIN_SHIFT)
     }
 
     /// The flags without the bits that repeat the type. From bit 0: active, persistent, mutable,
     /// synchronized, compressed, encrypted, dirty, locked; bits 12 to 15 are the user's.
     #[must_use]
     pub fn flags(&self) -> u16 {
-        self.flags & !FLAGS_TYPE_MASK
+        self.raw_flags() & !FLAGS_TYPE_MASK
     }
 
     /// The flags as they stand in the bytes, the type in bits 8 to 11.
     #[must_use]
     pub fn raw_flags(&self) -> u16 {
-        self.flags
+        self.flags.get()
     }
 
     /// The weight, 0 to 100.
     #[must_use]
     pub fn weight(&self) -> f32 {
-        self.weight
+        self.weight.get()
     }
 
     /// The radius of the field, 0 to 2.55.
@@ -233,20 +231,20 @@ impl Token {
     /// Seconds since 1970-01-01T00:00:00Z.
     #[must_use]
     pub fn timestamp(&self) -> u32 {
-        self.timestamp
+        self.timestamp.get()
     }
 
     /// The raw values of all axes, by [`Space::index`]; -32768 where not defined.
     #[must_use]
-    pub fn coordinates(&self) -> &RawCoordinates {
-        &self.coordinates
+    pub fn coordinates(&self) -> RawCoordinates {
+        self.coordinates.map(|axes| axes.map(I16::get))
     }
 
     /// The axes of a space, or `None` if none of them is defined.
     #[must_use]
     pub fn decoded(&self, space: Space) -> Option<Axes> {
         let raws = self.coordinates[space.index()];
-        let axes = std::array::from_fn(|axis| decode_axis(raws[axis], space.scale(axis)));
+        let axes = std::array::from_fn(|axis| decode_axis(raws[axis].get(), space.scale(axis)));
         axes.iter().any(Option::is_some).then_some(axes)
     }
 
@@ -284,8 +282,8 @@ impl Token {
     }
 
     fn axis_pairs(&self, other: &Self) -> impl Iterator<Item = (i16, i16)> {
-        let others = other.coordinates.as_flattened().iter().copied();
-        self.coordinates.as_flattened().iter().copied().zip(others)
+        let others = other.coordinates.as_flattened().iter().map(|raw| raw.get());
+        self.coordinates.as_flattened().iter().map(|raw| raw.get()).zip(others)
     }
 }
 
@@ -321,17 +319,16 @@ fn nibble(id: u32, shift: u32) -> u8 {
     byte & NIBBLE_MAX
 }
 
-fn bytes_at<const N: usize>(bytes: &[u8; Token::BYTES], at: usize) -> [u8; N] {
-    std::array::from_fn(|offset| bytes[at + offset])
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{
-        FIELD_RADIUS_AT, FIELD_STRENGTH_AT, FLAGS_AT, REFERENCE_UNDEFINED, Space, Token, TokenParts,
-        TokenType, WEIGHT_AT,
-    };
+    use super::{Space, Token, TokenParts, TokenType};
     use crate::EntityErrorKind;
+
+    // Where some fields begin; the coordinates begin at 0.
+    const FLAGS_AT: usize = 52;
+    const WEIGHT_AT: usize = 54;
+    const FIELD_RADIUS_AT: usize = 58;
+    const FIELD_STRENGTH_AT: usize = 59;
 
     fn token(spaces: &[(Space, [Option<f64>; 3])]) -> Token {
         let mut parts = TokenParts { entity_type: TokenType::Concept, weight: 1.0, ..TokenParts::default() };
@@ -422,7 +419,7 @@ mod tests {
         assert_eq!(Token::from_bytes(&bytes).expect_err("type bits").field(), "flags");
         let converted = Token::from_reference_bytes(&bytes).expect("legal bytes");
         assert_eq!(converted.decoded(Space::Physical), None);
-        assert_eq!(converted.coordinates()[Space::Sensory.index()], [0, REFERENCE_UNDEFINED[0], 0]);
+        assert_eq!(converted.coordinates()[Space::Sensory.index()], [0, 127, 0]);
         assert_eq!((converted.raw_flags(), converted.entity_type()), (0xa500, TokenType::Concept));
         for weight in [-1.0, 100.5, f32::NAN, f32::INFINITY] {
             bytes[WEIGHT_AT..WEIGHT_AT + 4].copy_from_slice(&weight.to_le_bytes());

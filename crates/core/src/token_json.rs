@@ -205,7 +205,7 @@ fn agree<T: PartialEq + Display + ?Sized>(field: &'static str, given: &T, encode
 }
 
 fn agree_on_coordinates(field: &'static str, given: &RawCoordinates, token: &Token) -> Result<()> {
-    for ((space, given), encoded) in Space::ALL.iter().zip(given).zip(token.coordinates()) {
+    for ((space, given), encoded) in Space::ALL.iter().zip(given).zip(&token.coordinates()) {
         for (given, encoded) in given.iter().zip(encoded) {
             agree(space.as_str(), given, encoded).map_err(|error| error.within(field))?;
         }
