@@ -1,6 +1,6 @@
 //! Entities, states and tokens: what is accepted is written back to what reads as the same.
 
-use statlas_core::{Address, CanonicalHead, Entity, EntityHead, State, Token};
+use statlas_core::{Address, CanonicalHead, Entity, EntityHead, SpaceSet, State, Token};
 
 /// An entity as a line of JSON, from anybody.
 pub fn entity_json(bytes: &[u8]) {
@@ -75,10 +75,10 @@ fn check_token(token: Token) {
     let mut json = Vec::new();
     token.to_json_into(&mut json);
     assert_eq!(Token::from_json(&json), Ok(token), "a token changes as JSON");
-    if let Some(distance) = token.distance(&token) {
+    if let Some(distance) = token.distance(&token, SpaceSet::ALL) {
         assert!(distance == 0.0, "a token is {distance} away from itself");
     }
-    if let Some(cosine) = token.cosine(&token) {
+    if let Some(cosine) = token.cosine(&token, SpaceSet::ALL) {
         // Exactly 0 if there is nothing but zeros.
         assert!(cosine == 1.0 || cosine == 0.0, "a token has the cosine {cosine} with itself");
     }

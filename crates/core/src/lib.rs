@@ -59,7 +59,7 @@ pub use similarity::{
     ENTANGLEMENT_THRESHOLD, Entanglement, FractalStatRelation, Stat7Features, Stat7Relation, entanglement,
     fractalstat_similarity, similarity,
 };
-pub use space::{Axes, Space, decode_axis, encode_axis};
+pub use space::{AXES, Axes, RawCoordinates, SPACES, Space, SpaceSet, UNDEFINED, decode_axis, encode_axis};
 pub use state::State;
 pub use timestamp::Timestamp;
 pub use token::{Token, TokenParts};

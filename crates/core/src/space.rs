@@ -10,14 +10,16 @@ type Result<T> = std::result::Result<T, EntityError>;
 pub type Axes = [Option<f64>; AXES];
 /// The axes of every space, in the order of [`Space::ALL`].
 pub(crate) type Spaces = [Option<Axes>; SPACES];
-/// The raw values of all axes, in the same order.
-pub(crate) type RawCoordinates = [[i16; AXES]; SPACES];
+/// The raw values of all axes, in the order of [`Space::ALL`]; [`UNDEFINED`] where not defined.
+pub type RawCoordinates = [[i16; AXES]; SPACES];
 
-pub(crate) const SPACES: usize = 8;
-pub(crate) const AXES: usize = 3;
+/// How many spaces there are.
+pub const SPACES: usize = 8;
+/// How many axes each has.
+pub const AXES: usize = 3;
 
 /// The raw value of an axis that is not defined. Defined ones lie in -32767..=32767.
-pub(crate) const UNDEFINED: i16 = i16::MIN;
+pub const UNDEFINED: i16 = i16::MIN;
 /// The largest raw value; larger ones are clamped to it.
 const RAW_MAX: f64 = 32_767.0;
 
@@ -103,6 +105,52 @@ impl Space {
     #[must_use]
     pub const fn scale(self, axis: usize) -> f64 {
         SCALES[self.index()][axis]
+    }
+}
+
+/// Some of the eight spaces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SpaceSet(u8);
+
+impl SpaceSet {
+    /// Every space.
+    pub const ALL: Self = Self(u8::MAX);
+    /// No space.
+    pub const NONE: Self = Self(0);
+
+    /// Whether it holds a space.
+    #[must_use]
+    pub const fn has(self, space: Space) -> bool {
+        self.0 >> space.index() & 1 == 1
+    }
+
+    /// The same and one more.
+    #[must_use]
+    pub const fn with(self, space: Space) -> Self {
+        Self(self.0 | 1 << space.index())
+    }
+
+    /// The spaces that it holds, in the order of [`Space::ALL`].
+    pub fn iter(self) -> impl Iterator<Item = Space> {
+        Space::ALL.into_iter().filter(move |space| self.has(*space))
+    }
+
+    /// Whether it holds none.
+    #[must_use]
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+}
+
+impl FromIterator<Space> for SpaceSet {
+    fn from_iter<I: IntoIterator<Item = Space>>(spaces: I) -> Self {
+        spaces.into_iter().fold(Self::NONE, Self::with)
+    }
+}
+
+impl From<Space> for SpaceSet {
+    fn from(space: Space) -> Self {
+        Self::NONE.with(space)
     }
 }
 

@@ -9,7 +9,7 @@ use zerocopy::little_endian::{F32, I16, U16, U32};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use crate::space::{
-    AXES, Axes, RawCoordinates, SCALES, SPACES, Space, Spaces, UNDEFINED, check_finite, decode_axis,
+    AXES, Axes, RawCoordinates, SPACES, Space, SpaceSet, Spaces, UNDEFINED, check_finite, decode_axis,
     encode_spaces,
 };
 use crate::token_type::TokenType;
@@ -82,6 +82,17 @@ impl Token {
     /// The largest weight.
     pub const WEIGHT_MAX: f32 = 100.0;
 
+    /// All zeros and of the undefined type, with no space defined.
+    pub const EMPTY: Self = Self {
+        coordinates: [[I16::new(UNDEFINED); AXES]; SPACES],
+        id: U32::ZERO,
+        flags: U16::ZERO,
+        weight: F32::ZERO,
+        field_radius: 0,
+        field_strength: 0,
+        timestamp: U32::ZERO,
+    };
+
     /// Checks the parts and encodes them.
     ///
     /// # Errors
@@ -89,33 +100,17 @@ impl Token {
     /// [`EntityErrorKind::Token`] for a local id, domain or weight out of range, for flags that contradict
     /// the type, and for a number that is not finite.
     pub fn new(parts: TokenParts) -> Result<Self> {
-        let TokenParts { local_id, entity_type, domain, flags, weight, timestamp, .. } = parts;
-        if local_id > Self::LOCAL_ID_MAX {
-            let allowed = format!("an integer from 0 to {}", Self::LOCAL_ID_MAX);
-            return Err(EntityError::new(EntityErrorKind::Token, "local_id", local_id, allowed));
-        }
-        if domain > Self::DOMAIN_MAX {
-            let allowed = format!("an integer from 0 to {}", Self::DOMAIN_MAX);
-            return Err(EntityError::new(EntityErrorKind::Token, "domain", domain, allowed));
-        }
-        let type_flags = type_flags(entity_type.ordinal());
-        if flags & FLAGS_TYPE_MASK != 0 {
-            check_type_flags(flags, type_flags)?;
-        }
-        check_weight(weight)?;
-        let id =
-            local_id | u32::from(entity_type.ordinal()) << TYPE_SHIFT | u32::from(domain) << DOMAIN_SHIFT;
-        Ok(Self {
-            coordinates: encode_spaces(&parts.spaces)
-                .map_err(|error| error.within("spaces"))?
-                .map(|axes| axes.map(I16::new)),
-            id: id.into(),
-            flags: (flags | type_flags).into(),
-            weight: weight.into(),
-            field_radius: encode_byte(parts.field_radius, FIELD_RADIUS_SCALE, "field_radius")?,
-            field_strength: encode_byte(parts.field_strength, FIELD_STRENGTH_SCALE, "field_strength")?,
-            timestamp: timestamp.into(),
-        })
+        let mut token = Self::EMPTY;
+        token.set_local_id(parts.local_id)?;
+        token.set_entity_type(parts.entity_type);
+        token.set_domain(parts.domain)?;
+        token.set_flags(parts.flags)?;
+        token.set_weight(parts.weight)?;
+        token.set_field_radius(parts.field_radius)?;
+        token.set_field_strength(parts.field_strength)?;
+        token.set_timestamp(parts.timestamp);
+        token.set_coordinates(&encode_spaces(&parts.spaces).map_err(|error| error.within("spaces"))?);
+        Ok(token)
     }
 
     /// Reads bytes that [`Token::to_bytes`] wrote.
@@ -173,6 +168,112 @@ impl Token {
     #[must_use]
     pub fn raw_id(&self) -> u32 {
         self.id.get()
+    }
+
+    /// Gives it another local id.
+    ///
+    /// # Errors
+    ///
+    /// [`EntityErrorKind::Token`] if it is larger than [`Token::LOCAL_ID_MAX`].
+    #[inline]
+    pub fn set_local_id(&mut self, local_id: u32) -> Result<()> {
+        if local_id > Self::LOCAL_ID_MAX {
+            let allowed = format!("an integer from 0 to {}", Self::LOCAL_ID_MAX);
+            return Err(EntityError::new(EntityErrorKind::Token, "local_id", local_id, allowed));
+        }
+        self.id = (self.raw_id() & !Self::LOCAL_ID_MAX | local_id).into();
+        Ok(())
+    }
+
+    /// The same with another local id, of which only the bits are taken that one may have.
+    #[inline]
+    #[must_use]
+    pub fn with_masked_local_id(mut self, local_id: u32) -> Self {
+        self.id = (self.raw_id() & !Self::LOCAL_ID_MAX | local_id & Self::LOCAL_ID_MAX).into();
+        self
+    }
+
+    /// Makes it stand for another sort of thing.
+    pub fn set_entity_type(&mut self, entity_type: TokenType) {
+        let ordinal = entity_type.ordinal();
+        self.id = (self.raw_id() & !(u32::from(NIBBLE_MAX) << TYPE_SHIFT) | u32::from(ordinal) << TYPE_SHIFT)
+            .into();
+        self.flags = (self.flags() | type_flags(ordinal)).into();
+    }
+
+    /// Puts it into another domain.
+    ///
+    /// # Errors
+    ///
+    /// [`EntityErrorKind::Token`] if it is larger than [`Token::DOMAIN_MAX`].
+    pub fn set_domain(&mut self, domain: u8) -> Result<()> {
+        if domain > Self::DOMAIN_MAX {
+            let allowed = format!("an integer from 0 to {}", Self::DOMAIN_MAX);
+            return Err(EntityError::new(EntityErrorKind::Token, "domain", domain, allowed));
+        }
+        let others = self.raw_id() & !(u32::from(NIBBLE_MAX) << DOMAIN_SHIFT);
+        self.id = (others | u32::from(domain) << DOMAIN_SHIFT).into();
+        Ok(())
+    }
+
+    /// Sets its flags; see [`Token::flags`].
+    ///
+    /// # Errors
+    ///
+    /// [`EntityErrorKind::Token`] if bits 8 to 11 are neither zero nor the type.
+    pub fn set_flags(&mut self, flags: u16) -> Result<()> {
+        let type_flags = type_flags(self.type_ordinal());
+        if flags & FLAGS_TYPE_MASK != 0 {
+            check_type_flags(flags, type_flags)?;
+        }
+        self.flags = (flags | type_flags).into();
+        Ok(())
+    }
+
+    /// Sets its weight.
+    ///
+    /// # Errors
+    ///
+    /// [`EntityErrorKind::Token`] unless it lies from 0 to [`Token::WEIGHT_MAX`].
+    pub fn set_weight(&mut self, weight: f32) -> Result<()> {
+        check_weight(weight)?;
+        self.weight = weight.into();
+        Ok(())
+    }
+
+    /// Sets the radius of its field, kept in hundredths and clamped to 0..=2.55.
+    ///
+    /// # Errors
+    ///
+    /// [`EntityErrorKind::Token`] if it is not finite.
+    pub fn set_field_radius(&mut self, radius: f64) -> Result<()> {
+        self.field_radius = encode_byte(radius, FIELD_RADIUS_SCALE, "field_radius")?;
+        Ok(())
+    }
+
+    /// Sets the strength of its field, kept in 255ths and clamped to 0..=1.
+    ///
+    /// # Errors
+    ///
+    /// [`EntityErrorKind::Token`] if it is not finite.
+    pub fn set_field_strength(&mut self, strength: f64) -> Result<()> {
+        self.field_strength = encode_byte(strength, FIELD_STRENGTH_SCALE, "field_strength")?;
+        Ok(())
+    }
+
+    /// Sets its time, in seconds since 1970-01-01T00:00:00Z.
+    pub fn set_timestamp(&mut self, timestamp: u32) {
+        self.timestamp = timestamp.into();
+    }
+
+    /// Sets the raw values of all axes.
+    pub fn set_coordinates(&mut self, coordinates: &RawCoordinates) {
+        self.coordinates = coordinates.map(|axes| axes.map(I16::new));
+    }
+
+    /// Sets the raw values of the axes of one space.
+    pub fn set_axes(&mut self, space: Space, raws: [i16; AXES]) {
+        self.coordinates[space.index()] = raws.map(I16::new);
     }
 
     /// A number among those of its type and domain.
@@ -248,27 +349,25 @@ impl Token {
         axes.iter().any(Option::is_some).then_some(axes)
     }
 
-    /// The Euclidean distance of the decoded values over the axes that both define, or `None` if there is
-    /// none. The units are those of the axes, mixed.
+    /// The Euclidean distance of the decoded values over the axes of some spaces that both define, or `None` if there
+    /// is none. The units are those of the axes, mixed.
     #[must_use]
-    pub fn distance(&self, other: &Self) -> Option<f64> {
+    pub fn distance(&self, other: &Self, spaces: SpaceSet) -> Option<f64> {
         let (mut squares, mut shares_axis) = (0.0, false);
-        let scales = SCALES.as_flattened().iter();
-        for (scale, (a, b)) in scales.zip(self.axis_pairs(other)) {
-            if let (Some(a), Some(b)) = (decode_axis(a, *scale), decode_axis(b, *scale)) {
-                squares += (a - b) * (a - b);
-                shares_axis = true;
-            }
+        for (scale, a, b) in self.shared_axes(other, spaces) {
+            let difference = f64::from(a) / scale - f64::from(b) / scale;
+            squares += difference * difference;
+            shares_axis = true;
         }
         shares_axis.then(|| squares.sqrt())
     }
 
-    /// The cosine of the raw values over the axes that both define, or `None` if there is none. It is 0 if
-    /// one of the tokens has nothing but zeros there, and exactly 1 for equal values.
+    /// The cosine of the raw values over the axes of some spaces that both define, or `None` if there is none. It is 0
+    /// if one of the tokens has nothing but zeros there, and exactly 1 for equal values.
     #[must_use]
-    pub fn cosine(&self, other: &Self) -> Option<f64> {
+    pub fn cosine(&self, other: &Self, spaces: SpaceSet) -> Option<f64> {
         let (mut product, mut own_square, mut other_square, mut shares_axis) = (0_i64, 0_i64, 0_i64, false);
-        for (a, b) in self.axis_pairs(other).filter(|(a, b)| *a != UNDEFINED && *b != UNDEFINED) {
+        for (_, a, b) in self.shared_axes(other, spaces) {
             let (a, b) = (i64::from(a), i64::from(b));
             product += a * b;
             own_square += a * a;
@@ -281,9 +380,14 @@ impl Token {
         shares_axis.then_some(cosine)
     }
 
-    fn axis_pairs(&self, other: &Self) -> impl Iterator<Item = (i16, i16)> {
-        let others = other.coordinates.as_flattened().iter().map(|raw| raw.get());
-        self.coordinates.as_flattened().iter().map(|raw| raw.get()).zip(others)
+    /// The scale of each axis of some spaces that both define, and the raw values on it.
+    fn shared_axes(&self, other: &Self, spaces: SpaceSet) -> impl Iterator<Item = (f64, i16, i16)> {
+        let axes = spaces.iter().flat_map(|space| (0..AXES).map(move |axis| (space, axis)));
+        let pairs = axes.map(move |(space, axis)| {
+            let raw = |token: &Self| token.coordinates[space.index()][axis].get();
+            (space.scale(axis), raw(self), raw(other))
+        });
+        pairs.filter(|(_, a, b)| *a != UNDEFINED && *b != UNDEFINED)
     }
 }
 
@@ -321,7 +425,7 @@ fn nibble(id: u32, shift: u32) -> u8 {
 
 #[cfg(test)]
 mod tests {
-    use super::{Space, Token, TokenParts, TokenType};
+    use super::{Space, SpaceSet, Token, TokenParts, TokenType};
     use crate::EntityErrorKind;
 
     // Where some fields begin; the coordinates begin at 0.
@@ -434,7 +538,10 @@ mod tests {
         let motor = token(&[(Space::Motor, all([1.0; 3]))]);
         let beside = token(&[(Space::Physical, [None, Some(4.0), None])]);
         for other in [motor, beside, token(&[])] {
-            assert_eq!((physical.distance(&other), physical.cosine(&other)), (None, None));
+            assert_eq!(
+                (physical.distance(&other, SpaceSet::ALL), physical.cosine(&other, SpaceSet::ALL)),
+                (None, None)
+            );
         }
     }
 
@@ -443,12 +550,12 @@ mod tests {
         let a = token(&[(Space::Physical, all([3.0, 0.0, 1.0])), (Space::Motor, all([0.0, 0.0, 2.0]))]);
         let b =
             token(&[(Space::Physical, [Some(0.0), Some(4.0), None]), (Space::Motor, all([0.0, 0.0, 14.0]))]);
-        assert_eq!(a.distance(&b), Some(13.0));
-        assert_eq!(b.distance(&a), Some(13.0));
+        assert_eq!(a.distance(&b, SpaceSet::ALL), Some(13.0));
+        assert_eq!(b.distance(&a, SpaceSet::ALL), Some(13.0));
         let expected =
             2_000.0 * 14_000.0 / ((300.0_f64.powi(2) + 4.0e6) * (400.0_f64.powi(2) + 1.96e8)).sqrt();
-        assert!((a.cosine(&b).expect("shared") - expected).abs() < 1e-15);
-        assert_eq!((a.cosine(&a), a.distance(&a)), (Some(1.0), Some(0.0)));
+        assert!((a.cosine(&b, SpaceSet::ALL).expect("shared") - expected).abs() < 1e-15);
+        assert_eq!((a.cosine(&a, SpaceSet::ALL), a.distance(&a, SpaceSet::ALL)), (Some(1.0), Some(0.0)));
     }
 
     #[test]
@@ -456,7 +563,10 @@ mod tests {
         let zero = token(&[(Space::Social, all([0.0; 3]))]);
         let most = token(&[(Space::Social, all([9.0; 3]))]);
         let least = token(&[(Space::Social, all([-9.0; 3]))]);
-        assert_eq!((zero.cosine(&most), zero.cosine(&zero)), (Some(0.0), Some(0.0)));
-        assert_eq!(most.cosine(&least), Some(-1.0));
+        assert_eq!(
+            (zero.cosine(&most, SpaceSet::ALL), zero.cosine(&zero, SpaceSet::ALL)),
+            (Some(0.0), Some(0.0))
+        );
+        assert_eq!(most.cosine(&least, SpaceSet::ALL), Some(-1.0));
     }
 }

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use serde_json::Value;
-use statlas_core::{EntityErrorKind, Space, Token, TokenParts, TokenType};
+use statlas_core::{EntityErrorKind, Space, SpaceSet, Token, TokenParts, TokenType};
 
 const ROWS: &str = include_str!("../vectors/tokens.json");
 
@@ -162,9 +162,9 @@ proptest! {
     #[test]
     fn distance_and_cosine_are_symmetric_and_bounded(a in any_parts(), b in any_parts()) {
         let (a, b) = (Token::new(a).expect("legal parts"), Token::new(b).expect("legal parts"));
-        prop_assert_eq!((a.distance(&b), a.cosine(&b)), (b.distance(&a), b.cosine(&a)));
-        prop_assert_eq!(a.distance(&b).is_some(), a.cosine(&b).is_some());
-        prop_assert!(a.distance(&b).is_none_or(|distance| distance >= 0.0));
-        prop_assert!(a.cosine(&b).is_none_or(|cosine| (-1.0..=1.0).contains(&cosine)));
+        prop_assert_eq!((a.distance(&b, SpaceSet::ALL), a.cosine(&b, SpaceSet::ALL)), (b.distance(&a, SpaceSet::ALL), b.cosine(&a, SpaceSet::ALL)));
+        prop_assert_eq!(a.distance(&b, SpaceSet::ALL).is_some(), a.cosine(&b, SpaceSet::ALL).is_some());
+        prop_assert!(a.distance(&b, SpaceSet::ALL).is_none_or(|distance| distance >= 0.0));
+        prop_assert!(a.cosine(&b, SpaceSet::ALL).is_none_or(|cosine| (-1.0..=1.0).contains(&cosine)));
     }
 }

@@ -1,0 +1,57 @@
+use proptest::prelude::*;
+use statlas_core::{AXES, RawCoordinates, SPACES, Space, SpaceSet, Token, UNDEFINED};
+
+use super::{Metric, Near, nearest, par_nearest, within};
+
+/// What [`nearest`] must find, in the plainest way.
+fn expected(tokens: &[Token], query: &Token, spaces: SpaceSet, metric: Metric) -> Vec<Near> {
+    let distance = |token: &Token| metric.distance(query, token, spaces);
+    let all = tokens.iter().enumerate();
+    let mut found: Vec<Near> =
+        all.filter_map(|(index, token)| Some(Near { index, distance: distance(token)? })).collect();
+    found.sort_unstable();
+    found
+}
+
+/// Raw values that are often equal, undefined or extreme.
+fn raw() -> impl Strategy<Value = i16> {
+    prop_oneof![Just(UNDEFINED), Just(i16::MAX), Just(-i16::MAX), Just(0), -3..=3_i16, any::<i16>()]
+}
+
+fn token() -> impl Strategy<Value = Token> {
+    let coordinates =
+        prop::array::uniform8(prop_oneof![Just([UNDEFINED; AXES]), prop::array::uniform3(raw())]);
+    coordinates.prop_map(|coordinates: RawCoordinates| {
+        let mut token = Token::EMPTY;
+        token.set_coordinates(&coordinates);
+        token
+    })
+}
+
+fn spaces() -> impl Strategy<Value = SpaceSet> {
+    prop::collection::vec(0..SPACES, 0..SPACES)
+        .prop_map(|all| all.into_iter().map(|at| Space::ALL[at]).collect())
+}
+
+proptest! {
+    #[test]
+    fn the_nearest_are_those_that_comparing_all_finds(
+        tokens in prop::collection::vec(token(), 0..400),
+        query in token(),
+        k in 0..20_usize,
+        spaces in spaces(),
+        is_cosine: bool,
+    ) {
+        let metric = if is_cosine { Metric::Cosine } else { Metric::Euclidean };
+        let mut all = expected(&tokens, &query, spaces, metric);
+        if let Some(far) = all.get(k) {
+            let radius = far.distance;
+            let mut inside: Vec<Near> = all.iter().copied().filter(|near| near.distance <= radius).collect();
+            inside.sort_unstable_by_key(|near| near.index);
+            prop_assert_eq!(within(&tokens, &query, radius, spaces, metric), inside);
+        }
+        all.truncate(k);
+        prop_assert_eq!(&nearest(&tokens, &query, k, spaces, metric), &all);
+        prop_assert_eq!(par_nearest(&tokens, &query, k, spaces, metric), all);
+    }
+}
