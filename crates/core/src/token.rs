@@ -338,7 +338,8 @@ impl Token {
     /// The raw values of all axes, by [`Space::index`]; -32768 where not defined.
     #[must_use]
     pub fn coordinates(&self) -> RawCoordinates {
-        self.coordinates.map(|axes| axes.map(I16::get))
+        let as_stored: RawCoordinates = zerocopy::transmute!(self.coordinates);
+        as_stored.map(|axes| axes.map(i16::from_le))
     }
 
     /// The axes of a space, or `None` if none of them is defined.

@@ -26,7 +26,7 @@ pub enum LocalIds<'a> {
 
 /// The coordinates of tokens that are made together.
 #[derive(Debug, Clone, Copy)]
-pub enum Coordinates<'a> {
+pub enum TokenCoordinates<'a> {
     /// No space is defined.
     None,
     /// Raw values of all axes, [`UNDEFINED`] where not defined.
@@ -57,7 +57,7 @@ pub struct TokenBatch<'a> {
     /// Seconds since 1970-01-01T00:00:00Z.
     pub timestamp: Column<'a, u32>,
     /// Where they are.
-    pub coordinates: Coordinates<'a>,
+    pub coordinates: TokenCoordinates<'a>,
 }
 
 impl Default for TokenBatch<'_> {
@@ -71,7 +71,7 @@ impl Default for TokenBatch<'_> {
             field_radius: Column::One(0.0),
             field_strength: Column::One(0.0),
             timestamp: Column::One(0),
-            coordinates: Coordinates::None,
+            coordinates: TokenCoordinates::None,
         }
     }
 }
@@ -151,10 +151,10 @@ fn check_lengths(count: usize, batch: &TokenBatch<'_>) -> Result<(), BatchError>
         LocalIds::Each(ids) => Some(ids.len()),
     };
     let coordinates = match batch.coordinates {
-        Coordinates::None => None,
-        Coordinates::Raw(rows) => Some(rows.len()),
-        Coordinates::Decoded(rows) => Some(rows.len()),
-        Coordinates::In(_, rows) => Some(rows.len()),
+        TokenCoordinates::None => None,
+        TokenCoordinates::Raw(rows) => Some(rows.len()),
+        TokenCoordinates::Decoded(rows) => Some(rows.len()),
+        TokenCoordinates::In(_, rows) => Some(rows.len()),
     };
     for (field, found) in [
         ("local_ids", ids),
@@ -251,18 +251,18 @@ fn fill(tokens: &mut [Token], start: usize, batch: &TokenBatch<'_>) -> Result<()
         })?;
     }
     match batch.coordinates {
-        Coordinates::None => Ok(()),
-        Coordinates::Raw(all) => put(tokens, &all[rows], |token, raws| {
+        TokenCoordinates::None => Ok(()),
+        TokenCoordinates::Raw(all) => put(tokens, &all[rows], |token, raws| {
             token.set_coordinates(raws);
             Ok(())
         }),
-        Coordinates::Decoded(all) => put(tokens, &all[rows], |token, spaces| {
+        TokenCoordinates::Decoded(all) => put(tokens, &all[rows], |token, spaces| {
             for (space, axes) in Space::ALL.into_iter().zip(spaces) {
                 token.set_axes(space, encode(space, axes)?);
             }
             Ok(())
         }),
-        Coordinates::In(space, all) => put(tokens, &all[rows], |token, axes| {
+        TokenCoordinates::In(space, all) => put(tokens, &all[rows], |token, axes| {
             token.set_axes(space, encode(space, axes)?);
             Ok(())
         }),

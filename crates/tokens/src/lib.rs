@@ -5,13 +5,13 @@
 //!
 //! ```
 //! use statlas_core::{Space, TokenType};
-//! use statlas_tokens::{Column, Coordinates, Metric, TokenBatch, TokenVec, nearest};
+//! use statlas_tokens::{Column, TokenCoordinates, Metric, TokenBatch, TokenVec, nearest};
 //!
 //! let places: Vec<[f64; 3]> = (0..1000).map(|number| [f64::from(number) / 10.0, 0.0, 0.0]).collect();
 //! let mut tokens = TokenVec::with_capacity(1000);
 //! tokens.create(1000, &TokenBatch {
 //!     entity_type: Column::One(TokenType::Object),
-//!     coordinates: Coordinates::In(Space::Physical, &places),
+//!     coordinates: TokenCoordinates::In(Space::Physical, &places),
 //!     ..TokenBatch::now()
 //! })?;
 //! let near = nearest(&tokens, &tokens[500], 3, Space::Physical.into(), Metric::Euclidean);
@@ -19,12 +19,12 @@
 //! # Ok::<(), statlas_tokens::BatchError>(())
 //! ```
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod batch;
 mod nearest;
 mod token_vec;
 
-pub use batch::{BatchError, Column, Coordinates, LocalIds, TokenBatch};
+pub use batch::{BatchError, Column, LocalIds, TokenBatch, TokenCoordinates};
 pub use nearest::{Metric, Near, nearest, par_nearest, within};
 pub use token_vec::TokenVec;

@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 use statlas_core::{AXES, RawCoordinates, SPACES, Space, SpaceSet, Token, UNDEFINED};
 
+use super::bound::{BLOCK, Bounds};
 use super::{Metric, Near, nearest, par_nearest, within};
 
 /// What [`nearest`] must find, in the plainest way.
@@ -53,5 +54,27 @@ proptest! {
         all.truncate(k);
         prop_assert_eq!(&nearest(&tokens, &query, k, spaces, metric), &all);
         prop_assert_eq!(par_nearest(&tokens, &query, k, spaces, metric), all);
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_bound_exceeds_the_distance_whatever_computed_it(
+        tokens in prop::collection::vec(token(), 1..=BLOCK),
+        query in token(),
+        spaces in spaces(),
+        is_cosine: bool,
+    ) {
+        let metric = if is_cosine { Metric::Cosine } else { Metric::Euclidean };
+        for bounds in [Bounds::new(&query, spaces, metric), Bounds::new(&query, spaces, metric).without_avx2()] {
+            let mut lowest = [0.0; BLOCK];
+            bounds.of(&tokens, &mut lowest);
+            for (token, lowest) in tokens.iter().zip(lowest) {
+                match metric.distance(&query, token, spaces) {
+                    Some(distance) => prop_assert!(lowest <= bounds.bar(distance), "{lowest} {distance}"),
+                    None => prop_assert!(lowest > bounds.bar(f64::INFINITY), "{lowest}"),
+                }
+            }
+        }
     }
 }
