@@ -22,9 +22,11 @@
 #![deny(unsafe_code)]
 
 mod batch;
+mod file;
 mod nearest;
 mod token_vec;
 
 pub use batch::{BatchError, Column, LocalIds, TokenBatch, TokenCoordinates};
+pub use file::{MappedTokens, TOKENS_MAX, TokenFile, TokenFileError, save};
 pub use nearest::{Metric, Near, nearest, par_nearest, within};
 pub use token_vec::TokenVec;
