@@ -22,6 +22,7 @@
 #![deny(unsafe_code)]
 
 mod batch;
+mod field;
 mod file;
 mod nearest;
 mod token_vec;
