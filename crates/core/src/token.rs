@@ -345,9 +345,18 @@ impl Token {
     /// The axes of a space, or `None` if none of them is defined.
     #[must_use]
     pub fn decoded(&self, space: Space) -> Option<Axes> {
-        let raws = self.coordinates[space.index()];
-        let axes = std::array::from_fn(|axis| decode_axis(raws[axis].get(), space.scale(axis)));
+        let axes = std::array::from_fn(|axis| self.decoded_axis(space, axis));
         axes.iter().any(Option::is_some).then_some(axes)
+    }
+
+    /// The value on one axis of a space, or `None` if it is not defined.
+    ///
+    /// # Panics
+    ///
+    /// If `axis` is 3 or more.
+    #[must_use]
+    pub fn decoded_axis(&self, space: Space, axis: usize) -> Option<f64> {
+        decode_axis(self.coordinates[space.index()][axis].get(), space.scale(axis))
     }
 
     /// The Euclidean distance of the decoded values over the axes of some spaces that both define, or `None` if there

@@ -94,7 +94,13 @@ pub fn order(tokens: &[Token], field: Field, descending: bool) -> Vec<usize> {
         let bits = |value: f64| {
             let bits = value.to_bits();
             // Ascending as an integer where the float is; the two zeros are equal.
-            let bits = if value == 0.0 { 1 << 63 } else if bits >> 63 == 1 { !bits } else { bits | 1 << 63 };
+            let bits = if value == 0.0 {
+                1 << 63
+            } else if bits >> 63 == 1 {
+                !bits
+            } else {
+                bits | 1 << 63
+            };
             if descending { !bits } else { bits }
         };
         (field.of(token).is_none(), field.of(token).map_or(0, bits))

@@ -69,8 +69,7 @@ impl TokenVec {
     /// If `axis` is 3 or more.
     #[must_use]
     pub fn axis(&self, space: Space, axis: usize) -> Vec<f64> {
-        let value = |token: &Token| token.decoded(space).and_then(|axes| axes[axis]).unwrap_or(f64::NAN);
-        self.0.iter().map(value).collect()
+        self.0.iter().map(|token| token.decoded_axis(space, axis).unwrap_or(f64::NAN)).collect()
     }
 
     /// All tokens as they stand in memory and in files.

@@ -57,8 +57,8 @@ impl Bounds {
         let mut windows: Vec<Window> = Vec::new();
         let coordinates = query.coordinates();
         for space in spaces.iter() {
-            for axis in 0..AXES {
-                let (at, raw) = (space.index() * AXES + axis, coordinates[space.index()][axis]);
+            for (axis, raw) in coordinates[space.index()].into_iter().enumerate() {
+                let at = space.index() * AXES + axis;
                 if raw == UNDEFINED {
                     continue;
                 }
