@@ -13,6 +13,7 @@ use anyhow::{Context, Result};
 mod address;
 mod arguments;
 mod child;
+mod embedded;
 mod environment;
 mod import;
 mod large_file;
@@ -43,9 +44,14 @@ struct Bench {
 /// A name, what is measured, and how.
 type Section = (&'static str, &'static str, fn(&mut Bench) -> Result<()>);
 
-const SECTIONS: [Section; 8] = [
+const SECTIONS: [Section; 9] = [
     ("address", "the address of an entity, parsed and from JSON text", address::run),
     ("load", "`statlas load` of generated entities into a new store", load::run),
+    (
+        "embedded",
+        "entities in memory into a new store, and out again, by calls of the library",
+        embedded::run,
+    ),
     ("open", "opening that store", open::run),
     ("lookup", "random lookups by address in that store", lookup::run),
     ("query", "coordinate queries in that store", query::run),
