@@ -2,7 +2,7 @@
 //!
 //! PyO3 has no buffers in extensions for the stable interface of Python before 3.11, since the header declares them from
 //! then on. The slot and the function that is called here have been in every interpreter since 3.9, with the same
-//! numbers and arguments. So the class that Python sees is derived from the one in `token_vec`, with the one slot that
+//! numbers and arguments. So the class that Python sees is derived from the one in `token_vec`, with the slots that it
 //! lacks; it hands out the buffer of the array that views the tokens, which keeps them where they are.
 
 use std::ffi::{c_int, c_void};
@@ -15,8 +15,9 @@ use pyo3::types::{PyTuple, PyType};
 use crate::token_vec::PyTokenVec;
 use crate::views;
 
-/// `Py_bf_getbuffer` and `Py_tp_doc` of the interpreter's `typeslots.h`.
+/// `Py_bf_getbuffer`, `Py_bf_releasebuffer` and `Py_tp_doc` of the interpreter's `typeslots.h`.
 const SLOT_GETBUFFER: c_int = 1;
+const SLOT_RELEASEBUFFER: c_int = 2;
 const SLOT_DOC: c_int = ffi::Py_tp_doc;
 
 unsafe extern "C" {
@@ -35,6 +36,7 @@ fn make(py: Python<'_>) -> PyResult<Py<PyType>> {
     let doc: std::ffi::CString = std::ffi::CString::new(base.getattr("__doc__")?.extract::<String>()?)?;
     let mut slots = [
         ffi::PyType_Slot { slot: SLOT_GETBUFFER, pfunc: get_buffer as *mut c_void },
+        ffi::PyType_Slot { slot: SLOT_RELEASEBUFFER, pfunc: release_buffer as *mut c_void },
         // The interpreter copies it.
         ffi::PyType_Slot { slot: SLOT_DOC, pfunc: doc.as_ptr().cast_mut().cast() },
         ffi::PyType_Slot { slot: 0, pfunc: std::ptr::null_mut() },
@@ -56,6 +58,10 @@ fn make(py: Python<'_>) -> PyResult<Py<PyType>> {
     };
     Ok(made.cast_into::<PyType>()?.unbind())
 }
+
+/// Does nothing, since the buffer is that of an array. It is there because NumPy (`frombuffer`) lets go of a buffer at once
+/// if the class has no such function, and takes it that the memory stays.
+unsafe extern "C" fn release_buffer(_exporter: *mut ffi::PyObject, _view: *mut c_void) {}
 
 /// Fills `view` with the buffer of an array that views the tokens of `exporter`.
 unsafe extern "C" fn get_buffer(exporter: *mut ffi::PyObject, view: *mut c_void, flags: c_int) -> c_int {

@@ -344,7 +344,7 @@ impl<'py> Arguments<'py> {
 /// >>> statlas.create_tokens_batch(2, weight=[1.0, float("nan")])
 /// Traceback (most recent call last):
 ///     ...
-/// statlas.InvalidError: token 1: weight: found NaN; allowed: a number from 0 to 100
+/// statlas.InvalidError: token 1: field weight: token error: found NaN; allowed: a number from 0 to 100
 #[pyfunction]
 #[pyo3(signature = (count, *, local_ids=None, entity_type=None, domain=None, flags=None, weight=None, field_radius=None,
                     field_strength=None, timestamp=None, coordinates=None))]

@@ -32,7 +32,7 @@ use crate::token::PyToken;
 /// >>> statlas.Entity({**fields, "realm": "Data"})
 /// Traceback (most recent call last):
 ///     ...
-/// statlas.InvalidError: realm: found "Data"; allowed: a lower-case letter, then at most 31 lower-case letters, digits or _
+/// statlas.InvalidError: field realm: realm error: found "Data"; allowed: a lower-case letter followed by up to 31 lower-case letters, digits or underscores
 #[pyclass(name = "Entity", module = "statlas", frozen)]
 pub(crate) struct PyEntity {
     address: Address,

@@ -20,6 +20,8 @@ const PAGE_ROWS: usize = 4096;
 /// The entities that meet a query, made by `Store.find`. Nothing is read before it is asked for, and every iteration asks
 /// anew.
 ///
+/// An order by a dimension that only one profile has leaves out the entities of the other.
+///
 /// Iterating yields `Entity`; `arrays()` makes a dictionary of NumPy arrays, and pandas, Polars and Arrow take it as a
 /// table by `__arrow_c_stream__`.
 #[pyclass(name = "Found", module = "statlas", frozen)]
@@ -72,7 +74,15 @@ impl PyFound {
 
     /// How many entities meet the query, without reading them.
     fn count(&self, py: Python<'_>) -> PyResult<u64> {
-        let count = py.detach(|| self.store.engine().count(&self.query.filter)).or_raise()?;
+        let mut filter = self.query.filter.clone();
+        // An order by what only one profile has leaves out the entities of the other.
+        if let Some(profile) = self.query.order_by.profile() {
+            if !filter.profile.is_empty() && !filter.profile.contains(&profile) {
+                return Ok(0);
+            }
+            filter.profile = vec![profile];
+        }
+        let count = py.detach(|| self.store.engine().count(&filter)).or_raise()?;
         Ok(self.limit.map_or(count, |limit| count.min(limit as u64)))
     }
 

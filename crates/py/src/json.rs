@@ -13,14 +13,48 @@ use crate::token::PyToken;
 /// Deeper than any state may be, and far from the end of the stack.
 const DEPTH_MAX: usize = 256;
 
-/// Appends `value` as JSON.
-pub(crate) fn write(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> PyResult<()> {
-    write_at(value, out, 0)
+/// Why an object is no JSON.
+enum Failure {
+    /// It breaks a rule: where, from the inside out, and which.
+    Refused { path: String, message: String },
+    /// Something that was called raised.
+    Raised(PyErr),
 }
 
-fn write_at(value: &Bound<'_, PyAny>, out: &mut Vec<u8>, depth: usize) -> PyResult<()> {
+impl<E: Into<PyErr>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self::Raised(error.into())
+    }
+}
+
+fn refused(message: impl Into<String>) -> Failure {
+    Failure::Refused { path: String::new(), message: message.into() }
+}
+
+type Written = Result<(), Failure>;
+
+/// Appends `value` as JSON. An exception names the place of what breaks a rule, like `state.values[3]`.
+pub(crate) fn write(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> PyResult<()> {
+    write_at(value, out, 0).map_err(|failure| match failure {
+        Failure::Raised(error) => error,
+        Failure::Refused { path, message } if path.is_empty() => invalid(message),
+        Failure::Refused { path, message } => {
+            invalid(format!("field {}: {message}", path.strip_prefix('.').unwrap_or(&path)))
+        }
+    })
+}
+
+/// Puts a step in front of the place of what is refused.
+fn within(failure: Failure, step: &str) -> Failure {
+    match failure {
+        Failure::Refused { path, message } => Failure::Refused { path: format!("{step}{path}"), message },
+        raised => raised,
+    }
+}
+
+fn write_at(value: &Bound<'_, PyAny>, out: &mut Vec<u8>, depth: usize) -> Written {
     if depth > DEPTH_MAX {
-        return Err(invalid(format!(
+        return Err(refused(format!(
             "found an object deeper than {DEPTH_MAX}; allowed: at most 128 levels of a state"
         )));
     }
@@ -51,7 +85,7 @@ fn write_at(value: &Bound<'_, PyAny>, out: &mut Vec<u8>, depth: usize) -> PyResu
 }
 
 /// Times, mappings that are no dictionaries, and numbers of NumPy.
-fn write_other(value: &Bound<'_, PyAny>, out: &mut Vec<u8>, depth: usize) -> PyResult<()> {
+fn write_other(value: &Bound<'_, PyAny>, out: &mut Vec<u8>, depth: usize) -> Written {
     if let Ok(mapping) = value.cast::<PyMapping>() {
         let items = mapping.items()?;
         let pairs = items.iter().map(|pair| pair.extract::<(Bound<'_, PyAny>, Bound<'_, PyAny>)>());
@@ -69,7 +103,7 @@ fn write_other(value: &Bound<'_, PyAny>, out: &mut Vec<u8>, depth: usize) -> PyR
         return write_float(number, out);
     }
     let type_name = value.get_type().fully_qualified_name()?;
-    Err(invalid(format!(
+    Err(refused(format!(
         "found an object of type {type_name}; allowed: what JSON has (dict, list, str, int, float, bool, None), a datetime \
          or a Token"
     )))
@@ -83,7 +117,7 @@ fn is_datetime(value: &Bound<'_, PyAny>) -> PyResult<bool> {
     value.is_instance(class.bind(py))
 }
 
-fn write_integer(number: &Bound<'_, PyInt>, out: &mut Vec<u8>) -> PyResult<()> {
+fn write_integer(number: &Bound<'_, PyInt>, out: &mut Vec<u8>) -> Written {
     use std::io::Write;
     match number.extract::<i64>() {
         Ok(number) => write!(out, "{number}")?,
@@ -96,17 +130,17 @@ fn write_integer(number: &Bound<'_, PyInt>, out: &mut Vec<u8>) -> PyResult<()> {
     Ok(())
 }
 
-fn write_float(number: f64, out: &mut Vec<u8>) -> PyResult<()> {
+fn write_float(number: f64, out: &mut Vec<u8>) -> Written {
     if !number.is_finite() {
-        return Err(invalid(format!("found the number {number}; allowed: finite ones")));
+        return Err(refused(format!("found the number {number}; allowed: finite ones")));
     }
     write_repr(number, out);
     Ok(())
 }
 
-fn write_string(text: &Bound<'_, PyString>, out: &mut Vec<u8>) -> PyResult<()> {
+fn write_string(text: &Bound<'_, PyString>, out: &mut Vec<u8>) -> Written {
     let Ok(text) = text.to_str() else {
-        return Err(invalid("found text with half of a surrogate pair; allowed: Unicode text"));
+        return Err(refused("found text with half of a surrogate pair; allowed: Unicode text"));
     };
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     out.push(b'"');
@@ -132,13 +166,13 @@ fn write_array<'py>(
     items: impl Iterator<Item = PyResult<Bound<'py, PyAny>>>,
     out: &mut Vec<u8>,
     depth: usize,
-) -> PyResult<()> {
+) -> Written {
     out.push(b'[');
     for (at, item) in items.enumerate() {
         if at > 0 {
             out.push(b',');
         }
-        write_at(&item?, out, depth + 1)?;
+        write_at(&item?, out, depth + 1).map_err(|failure| within(failure, &format!("[{at}]")))?;
     }
     out.push(b']');
     Ok(())
@@ -148,7 +182,7 @@ fn write_object<'py>(
     pairs: impl Iterator<Item = PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)>>,
     out: &mut Vec<u8>,
     depth: usize,
-) -> PyResult<()> {
+) -> Written {
     out.push(b'{');
     for (at, pair) in pairs.enumerate() {
         let (key, value) = pair?;
@@ -157,11 +191,11 @@ fn write_object<'py>(
         }
         let Ok(key) = key.cast::<PyString>() else {
             let type_name = key.get_type().fully_qualified_name()?;
-            return Err(invalid(format!("found a key of type {type_name}; allowed: text")));
+            return Err(refused(format!("found a key of type {type_name}; allowed: text")));
         };
         write_string(key, out)?;
         out.push(b':');
-        write_at(&value, out, depth + 1)?;
+        write_at(&value, out, depth + 1).map_err(|failure| within(failure, &format!(".{key}")))?;
     }
     out.push(b'}');
     Ok(())

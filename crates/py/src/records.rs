@@ -53,7 +53,7 @@ impl PyRecord {
 /// ...     nodes.put("a", b"lost", expected=first)
 /// Traceback (most recent call last):
 ///     ...
-/// statlas.ConflictError: record nodes/a: found revision 2; expected: revision 1
+/// statlas.ConflictError: record "a" in collection "nodes": found it at revision 2; expected it at revision 1
 #[pyclass(name = "Records", module = "statlas", frozen)]
 pub(crate) struct PyRecords {
     store: Store,

@@ -111,6 +111,12 @@ impl PyTokenVec {
 
     /// All tokens that are at most `radius` far from `query`: their indices, ascending, and distances. The arguments are
     /// those of `nearest`.
+    ///
+    /// >>> import numpy as np, statlas
+    /// >>> places = np.stack([np.arange(100), np.zeros(100), np.zeros(100)], axis=1)
+    /// >>> tokens = statlas.create_tokens_batch(100, coordinates={"physical": places})
+    /// >>> tokens.within(tokens[50], 1.5)[0].tolist()
+    /// [49, 50, 51]
     #[pyo3(signature = (query, radius, *, spaces=None, metric="euclidean"))]
     fn within<'py>(
         &self,

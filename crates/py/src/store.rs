@@ -179,8 +179,10 @@ impl PyStore {
         exc: &Bound<'_, PyAny>,
         traceback: &Bound<'_, PyAny>,
     ) -> PyResult<()> {
-        let _ = (exc_type, exc, traceback);
-        self.close(py)
+        let _ = (exc, traceback);
+        let closed = self.close(py);
+        // What the block raised is what matters; it may be why closing fails.
+        if exc_type.is_none() { closed } else { Ok(()) }
     }
 
     /// Syncs, and lets go of the store's files; every later call but another one of this raises `ClosedError`.
@@ -282,6 +284,11 @@ impl PyStore {
     }
 
     /// The entities at many addresses, in their order; `None` where there is none.
+    ///
+    /// >>> import statlas
+    /// >>> with statlas.Store.open("memory:") as store:
+    /// ...     store.get_many(["00" * 32, bytes(32)])
+    /// [None, None]
     fn get_many(&self, py: Python<'_>, addresses: &Bound<'_, PyAny>) -> PyResult<Vec<Option<PyEntity>>> {
         let addresses: Vec<_> =
             addresses.try_iter()?.map(|address| address_of(&address?)).collect::<PyResult<_>>()?;
@@ -300,11 +307,33 @@ impl PyStore {
     }
 
     /// All versions of an id, the oldest first.
+    ///
+    /// >>> import statlas
+    /// >>> fields = {
+    /// ...     "profile": "stat7", "id": "bc-0001", "entity_type": "concept", "realm": "data",
+    /// ...     "coordinates": {"realm": "data", "lineage": 1, "adjacency": [], "horizon": "genesis",
+    /// ...                     "resonance": 0.5, "velocity": 0.25, "density": 0.75},
+    /// ...     "created_at": "2025-01-01T00:00:00.000Z"}
+    /// >>> with statlas.Store.open("memory:") as store:
+    /// ...     for value in (1, 2):
+    /// ...         address = store.put({**fields, "state": {"value": value}})
+    /// ...     [version.state for version in store.history("bc-0001")], store.head("bc-0001").state
+    /// ([{'value': 1}, {'value': 2}], {'value': 2})
     fn history(&self, py: Python<'_>, id: &str) -> PyResult<Vec<PyEntity>> {
         self.with(py, |store| store.history(id)).map(entities)
     }
 
     /// The entities that an address, a unique prefix of one, an id (its newest version) or a URI names.
+    ///
+    /// >>> import statlas
+    /// >>> with statlas.Store.open("memory:") as store:
+    /// ...     address = store.put({
+    /// ...         "profile": "stat7", "id": "bc-0001", "entity_type": "concept", "realm": "data",
+    /// ...         "coordinates": {"realm": "data", "lineage": 1, "adjacency": [], "horizon": "genesis",
+    /// ...                         "resonance": 0.5, "velocity": 0.25, "density": 0.75},
+    /// ...         "created_at": "2025-01-01T00:00:00.000Z", "state": {}})
+    /// ...     [entity.id for name in (address[:8], "bc-0001") for entity in store.resolve(name)]
+    /// ['bc-0001', 'bc-0001']
     fn resolve(&self, py: Python<'_>, what: &str) -> PyResult<Vec<PyEntity>> {
         self.with(py, |store| store.resolve(what)).map(entities)
     }
@@ -318,6 +347,18 @@ impl PyStore {
 
     /// The `k` entities most similar to one, of the same profile, the most similar first. `what` is an `Entity`, which need
     /// not be stored, or names one as `resolve` takes it.
+    ///
+    /// >>> import statlas
+    /// >>> def entity(number):
+    /// ...     return {
+    /// ...         "profile": "stat7", "id": f"bc-{number}", "entity_type": "concept", "realm": "data",
+    /// ...         "coordinates": {"realm": "data", "lineage": number, "adjacency": [], "horizon": "genesis",
+    /// ...                         "resonance": 0.5, "velocity": 0.25, "density": 0.75},
+    /// ...         "created_at": "2025-01-01T00:00:00Z", "state": {}}
+    /// >>> with statlas.Store.open("memory:") as store:
+    /// ...     stored = store.put_many(entity(number) for number in range(100))
+    /// ...     [near.entity.id for near in store.near("bc-50", k=2)]
+    /// ['bc-51', 'bc-49']
     #[pyo3(signature = (what, k=10))]
     fn near(&self, py: Python<'_>, what: &Bound<'_, PyAny>, k: usize) -> PyResult<Vec<PyNeighbour>> {
         let own;
@@ -386,6 +427,12 @@ impl PyStore {
     /// Reads and verifies everything that is stored, or with `quick` all but what stands in complete files of the log.
     ///
     /// Damage raises nothing: the report lists it. `progress` is called with bytes done and bytes in all.
+    ///
+    /// >>> import statlas
+    /// >>> with statlas.Store.open("memory:") as store:
+    /// ...     report = store.check()
+    /// >>> report.sound, report.damage
+    /// (True, [])
     #[pyo3(signature = (*, quick=false, progress=None))]
     fn check(&self, py: Python<'_>, quick: bool, progress: Option<Py<PyAny>>) -> PyResult<PyCheckReport> {
         let (store, interrupt) = (self.opened()?, Interrupt::new(progress.as_ref()));
@@ -402,6 +449,13 @@ impl PyStore {
     ///
     /// With `strict`, a damaged store is refused instead of copied with its damage. `progress` is called with bytes done
     /// and bytes in all.
+    ///
+    /// >>> import os, statlas, tempfile
+    /// >>> folder = tempfile.mkdtemp()
+    /// >>> with statlas.Store.open(os.path.join(folder, "store")) as store:
+    /// ...     revision = store.records("nodes").put("a", b"1")
+    /// ...     store.backup(os.path.join(folder, "backup")).revision
+    /// 1
     #[pyo3(signature = (to, *, strict=false, progress=None))]
     fn backup(
         &self,
