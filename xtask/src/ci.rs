@@ -5,7 +5,7 @@ use std::time::Instant;
 use anyhow::Result;
 
 use crate::command::{cargo, ensure_component, run as run_command};
-use crate::{bench, deny, fuzz, interleavings, tidy};
+use crate::{bench, deny, fuzz, interleavings, python, tidy};
 
 /// A name and what it runs.
 type Step = (&'static str, fn() -> Result<()>);
@@ -48,9 +48,10 @@ pub(crate) fn format() -> Result<()> {
     run_command(&mut cargo(["fmt", "--all"]))
 }
 
-/// All tests, unit tests, integration tests and doctests.
+/// All tests, unit tests, integration tests and doctests, and then those of the Python package.
 pub(crate) fn test() -> Result<()> {
-    run_command(&mut cargo(["test", "--workspace", "--all-features"]))
+    run_command(&mut cargo(["test", "--workspace", "--all-features"]))?;
+    python::test()
 }
 
 fn check_format() -> Result<()> {

@@ -55,7 +55,15 @@ fn line(command: &Command) -> String {
         .get_envs()
         .filter_map(|(name, value)| Some(format!("{}={} ", name.to_string_lossy(), quoted(value?))));
     let arguments = command.get_args().map(|argument| format!(" {}", quoted(argument)));
-    format!("{}cargo{}", variables.collect::<String>(), arguments.collect::<String>())
+    let program = program(Path::new(command.get_program()));
+    format!("{}{program}{}", variables.collect::<String>(), arguments.collect::<String>())
+}
+
+/// A program by its name, or by its path in the repository.
+fn program(path: &Path) -> String {
+    let inside = path.strip_prefix(root()).ok();
+    let name = path.file_stem().filter(|name| inside.is_none() && *name == "cargo");
+    quoted(name.unwrap_or(inside.unwrap_or(path).as_os_str()))
 }
 
 fn quoted(text: &OsStr) -> String {
@@ -69,12 +77,16 @@ fn quoted(text: &OsStr) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{cargo, line};
+    use std::process::Command;
+
+    use super::{cargo, line, root};
 
     #[test]
     fn commands_are_shown_as_one_would_type_them() {
         let mut command = cargo(["clippy", "--", "-D", "warnings", "it's", ""]);
         command.env("RUSTDOCFLAGS", "-D warnings");
         assert_eq!(line(&command), r"RUSTDOCFLAGS='-D warnings' cargo clippy -- -D warnings 'it'\''s' ''");
+        assert_eq!(line(Command::new(root().join("target/tool")).arg("-x")), "target/tool -x");
+        assert_eq!(line(&mut Command::new("python3")), "python3");
     }
 }

@@ -9,6 +9,7 @@ mod deny;
 mod faults;
 mod fuzz;
 mod interleavings;
+mod python;
 mod sanitize;
 mod tidy;
 
@@ -16,8 +17,11 @@ const HELP: &str = "\
 The developer's commands.
 
     cargo xtask ci       everything that CI runs: fmt, tidy, clippy, test, docs, smoke benches, deny
-    cargo xtask test     all tests of the workspace, doctests included
+    cargo xtask test     all tests of the workspace, doctests included, and those of the Python package
+    cargo xtask python   only those of the Python package: builds its wheel, installs it in a fresh environment
     cargo xtask bench    measure the targets in release mode; figures go to standard output
+    cargo xtask bench-python
+                         measure those of the Python package, beside NumPy and beside Rust
     cargo xtask faults   crashes, failing calls, flipped bits, cut files and killed processes, thousands of them
     cargo xtask fuzz     every parser is given any bytes, the ones that reach more of it first
     cargo xtask interleavings
@@ -34,6 +38,9 @@ The developer's commands.
         --dir DIR        where temporary data go (default: bench-data in the target directory); they are removed
         --seed N         the seed of the data
         NAME             only these sections; `cargo xtask bench --list` names them
+
+    cargo xtask bench-python [--smoke] [--json FILE] [--dir DIR] [--seed N] [SECTION...]
+        the same options; --smoke compares nothing with Rust
 
     cargo xtask faults [--quick | --full] [OPTION...]
         --quick          what the tests do too, in less than two minutes; this is what is done if nothing is said
@@ -63,6 +70,8 @@ fn main() -> ExitCode {
         ["ci"] => ci::run(),
         ["test"] => ci::test(),
         ["bench", options @ ..] => bench::run(options),
+        ["python"] => python::test(),
+        ["bench-python", options @ ..] => python::bench(options),
         ["faults", options @ ..] => faults::run(options),
         ["fuzz", options @ ..] => fuzz::run(options),
         ["interleavings", options @ ..] => interleavings::run(options),

@@ -130,3 +130,7 @@ BY_KIND: dict[str, type[Error]] = {
         ClosedError,
     )
 }
+
+# Tracebacks and pickles name the place where users find them.
+for _error in (Error, *BY_KIND.values()):
+    _error.__module__ = "statlas"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import numpy.typing as npt
@@ -49,11 +49,23 @@ def parallel_process(
     chunks = [array[start : start + chunk_size] for start in range(0, len(array), chunk_size)]
     if threads == 1:
         return [fn(chunk) for chunk in chunks]
-    with ThreadPoolExecutor(threads, thread_name_prefix="statlas") as pool:
-        futures = [pool.submit(fn, chunk) for chunk in chunks]
+    # The first exception, of `fn` or of this thread, such as that of Ctrl-C: nothing is begun after it.
+    failed: list[BaseException] = []
+
+    def call(chunk: npt.NDArray[Any]) -> T:
+        if failed:
+            raise CancelledError
         try:
-            return [future.result() for future in futures]
-        except BaseException:
-            for future in futures:
-                future.cancel()
+            return fn(chunk)
+        except BaseException as error:
+            failed.append(error)
+            raise
+
+    with ThreadPoolExecutor(threads, thread_name_prefix="statlas") as pool:
+        try:
+            return list(pool.map(call, chunks))
+        except CancelledError:
+            raise failed[0] from None
+        except BaseException as error:
+            failed.append(error)
             raise
