@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use statlas_core::{Address, BlobId, Entity, EntityHead, Token};
 
-use crate::columns::Draft;
+use crate::columns::{Draft, RowLists};
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{
     BATCH_BYTES_MAX, BATCH_OPERATIONS_MAX, COLLECTION_BYTES_MAX, PAYLOAD_BYTES_MAX, RECORD_KEY_BYTES_MAX,
@@ -119,7 +119,7 @@ pub(crate) struct EntityChange {
     pub(crate) head: Arc<EntityHead<'static>>,
     pub(crate) token: Option<Token>,
     pub(crate) blob: Option<BlobId>,
-    /// Its row; the neighbours stand in the batch's list.
+    /// Its row; neighbours and token stand in the batch's lists.
     pub(crate) draft: Arc<Draft>,
 }
 
@@ -127,8 +127,8 @@ pub(crate) struct EntityChange {
 #[derive(Debug, Clone, Default)]
 pub struct Batch {
     operations: Vec<Operation>,
-    /// Neighbours of all the rows.
-    neighbours: Vec<u64>,
+    /// Neighbours and tokens of all the rows.
+    lists: RowLists,
     bytes: usize,
 }
 
@@ -149,7 +149,7 @@ impl Batch {
         let (token, blob) = (entity.token().copied(), entity.blob());
         self.bytes += canonical.len();
         let head = Arc::new(entity.into_head());
-        let draft = Arc::new(Draft::of(&head, &mut self.neighbours));
+        let draft = Arc::new(Draft::of(&head, token.as_ref(), &mut self.lists));
         let change = EntityChange { address, canonical, head, token, blob, draft };
         self.operations.push(Operation::PutEntity(Box::new(change)));
         address
@@ -231,13 +231,13 @@ impl Batch {
         }
     }
 
-    pub(crate) fn neighbours(&self) -> &[u64] {
-        &self.neighbours
+    pub(crate) fn lists(&self) -> &RowLists {
+        &self.lists
     }
 
-    /// The changes, and the neighbours of their rows.
-    pub(crate) fn into_parts(self) -> (Vec<Operation>, Vec<u64>) {
-        (self.operations, self.neighbours)
+    /// The changes, and the lists of their rows.
+    pub(crate) fn into_parts(self) -> (Vec<Operation>, RowLists) {
+        (self.operations, self.lists)
     }
 
     /// Checks the limits of a batch, so that engines need not.
@@ -253,6 +253,10 @@ impl Batch {
         }
         for (index, operation) in self.operations.iter().enumerate() {
             let checked = match operation {
+                Operation::PutEntity(change) => match change.token.map_or(Ok(()), |token| token.check()) {
+                    Err(broken) => Err(Error::new(ErrorKind::Invalid, format!("token: {broken}"))),
+                    Ok(()) => Ok(()),
+                },
                 Operation::PutBlob { bytes, .. } if bytes.len() > PAYLOAD_BYTES_MAX => {
                     too_large("bytes of a blob in one piece", bytes.len(), PAYLOAD_BYTES_MAX)
                 }

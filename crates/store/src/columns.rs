@@ -13,11 +13,15 @@ mod conditions;
 mod draft;
 mod find;
 mod growing;
+mod lists;
 mod names;
 mod near;
+mod near_token;
 mod selection;
 #[cfg(test)]
 mod tests;
+
+use statlas_core::Token;
 
 pub(crate) use self::bits::{Bit, Bits};
 pub(crate) use self::column::{Column, Extent, PackedColumn};
@@ -26,8 +30,10 @@ pub(crate) use self::draft::Draft;
 pub(crate) use self::find::{HasNeighbours, Hit, count, find};
 #[allow(unused_imports, reason = "the writer of parts on disk names them")]
 pub(crate) use self::growing::{GrowingRows, PackedBlock, RowPlace};
+pub(crate) use self::lists::RowLists;
 pub(crate) use self::names::Names;
 pub(crate) use self::near::{Near, near};
+pub(crate) use self::near_token::{TokenNear, near_token};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Rows in a block. A condition is evaluated for a block at a time, into a bitmap that fits the cache.
@@ -65,11 +71,13 @@ pub(crate) enum ColumnId {
     AdjacencyLen,
     /// Where the row's neighbours end in its block's list; they begin where those of the row before end.
     NeighboursEnd,
+    /// Where the row's token ends in its block's list; one without a token ends where the row before does.
+    TokensEnd,
 }
 
 impl ColumnId {
     /// Every column, in the order of their numbers.
-    pub(crate) const ALL: [Self; 19] = [
+    pub(crate) const ALL: [Self; 20] = [
         Self::Place,
         Self::Revision,
         Self::Ordinal,
@@ -89,6 +97,7 @@ impl ColumnId {
         Self::CreatedAt,
         Self::AdjacencyLen,
         Self::NeighboursEnd,
+        Self::TokensEnd,
     ];
 }
 
@@ -119,6 +128,9 @@ pub(crate) trait Rows: Send + Sync {
     /// The hashes of the distinct neighbours of each row of a block, one row after another, sorted within
     /// each.
     fn neighbours(&self, block: usize) -> Result<&[u64]>;
+
+    /// The tokens of those rows of a block that have one, in the order of the rows.
+    fn tokens(&self, block: usize) -> Result<&[Token]>;
 
     /// How many blocks there are.
     fn blocks(&self) -> usize {

@@ -18,6 +18,7 @@ mod backup;
 pub(crate) mod disk;
 pub(crate) mod freeing;
 pub(crate) mod memory;
+mod nearness;
 mod reports;
 mod waiting;
 
@@ -25,6 +26,7 @@ pub use self::backup::{BackupOptions, BackupReport, RestoreReport};
 pub use self::disk::repair;
 pub(crate) use self::freeing::Pinned;
 pub use self::freeing::{FreeOptions, FreeReport, Pins, PinsGuard};
+pub use self::nearness::{NearToken, Neighbour, TokenQuery};
 pub use self::reports::{
     CompactOptions, CompactReport, HistoryOutcome, HistoryReport, NotedHead, RepairOptions, RepairReport,
     ScrubOptions, ScrubReport, ScrubStats,
@@ -194,15 +196,6 @@ pub struct Page {
     pub next: Option<Cursor>,
 }
 
-/// An entity and how similar it is.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Neighbour {
-    /// The similarity, 1 for the same place.
-    pub similarity: f64,
-    /// The entity.
-    pub entity: StoredEntity,
-}
-
 /// Figures of a store, counted and not estimated.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Stats {
@@ -366,6 +359,15 @@ pub trait Engine: Send + Sync {
     ///
     /// [`ErrorKind::Corrupt`] if an entity of the answer is damaged.
     fn near(&self, position: &Coordinates, k: usize, except: Option<&Address>) -> Result<Vec<Neighbour>>;
+
+    /// The entities whose attached token is nearest to one, exactly, the nearest first; ties in the order of their
+    /// commits. Entities without a token are left out. Reads every token once.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Invalid`] for a radius that is negative or no number; [`ErrorKind::Corrupt`] if tokens, or an entity
+    /// of the answer, are damaged.
+    fn near_token(&self, query: &TokenQuery) -> Result<Vec<NearToken>>;
 
     /// Whether entities were found damaged and have not been stored again: answers about ids, prefixes and
     /// coordinates may lack them.

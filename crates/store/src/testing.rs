@@ -45,7 +45,9 @@ pub use model::{Model, Refused};
 pub use model_test::{ModelOptions, model_test};
 pub use parsers::{parse_manifest, parse_segment, parse_sidecar, parse_store_header};
 pub use random::Random;
-pub use sample::{crowd, filter, neighbours, plain, query, token, varied, version};
+pub use sample::{
+    crowd, filter, neighbours, plain, query, token, token_query, varied, varied_token, version,
+};
 pub use simulated_disk::{Call, Crash, Fault, Operation, Plan, SimulatedDisk};
 pub use twin::Twin;
 
@@ -161,6 +163,7 @@ suite! {
     batches {
         a_refused_operation_leaves_nothing_of_its_batch,
         a_batch_beyond_its_limits_is_refused,
+        a_token_that_breaks_the_rules_of_tokens_is_refused,
         the_revision_grows_by_one_with_each_batch_that_changes_something,
         a_batch_that_changes_nothing_keeps_the_revision,
         a_commit_counts_what_it_did,
@@ -185,6 +188,11 @@ suite! {
         near_is_what_comparing_with_every_entity_finds,
         entities_that_are_equally_near_come_in_the_order_of_their_commits,
         near_leaves_out_one_entity_and_those_removed,
+        near_token_is_what_comparing_with_every_token_finds,
+        tokens_that_are_equally_near_come_in_the_order_of_their_commits,
+        near_token_leaves_out_one_entity_and_those_removed,
+        versions_are_found_by_the_tokens_that_they_carry,
+        a_radius_that_is_no_distance_is_refused,
     }
     threads {
         readers_see_whole_batches_only,

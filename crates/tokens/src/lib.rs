@@ -30,5 +30,5 @@ mod token_vec;
 pub use batch::{BatchError, Column, LocalIds, TokenBatch, TokenCoordinates};
 pub use field::{Condition, Field, order, select};
 pub use file::{MappedTokens, TOKENS_MAX, TokenFile, TokenFileError, save};
-pub use nearest::{Metric, Near, nearest, par_nearest, within};
+pub use nearest::{Metric, Near, Nearest, nearest, par_nearest, within};
 pub use token_vec::TokenVec;

@@ -66,15 +66,79 @@ impl Ord for Near {
 /// share no defined axis of `spaces` with it are left out. Reads every token once, on one thread.
 #[must_use]
 pub fn nearest(tokens: &[Token], query: &Token, k: usize, spaces: SpaceSet, metric: Metric) -> Vec<Near> {
-    Search { query, spaces, metric }.nearest(tokens, k, 0).into_sorted_vec()
+    let mut nearest = Nearest::new(query, k, spaces, metric);
+    nearest.look_at(tokens, 0, |_| true);
+    nearest.into_sorted()
+}
+
+/// The tokens nearest to one in several slices, which are looked at one after another: one that is farther than those
+/// found before costs no more than its bound.
+#[derive(Debug)]
+pub struct Nearest<'a> {
+    search: Search<'a>,
+    k: usize,
+    radius: f64,
+    found: BinaryHeap<Near>,
+}
+
+impl<'a> Nearest<'a> {
+    /// The `k` nearest to `query`. Tokens that share no defined axis of `spaces` with it are left out.
+    #[must_use]
+    pub fn new(query: &'a Token, k: usize, spaces: SpaceSet, metric: Metric) -> Self {
+        let search = Search { query, spaces, metric };
+        Self { search, k, radius: f64::INFINITY, found: BinaryHeap::new() }
+    }
+
+    /// Leaves out those that are farther than `radius`.
+    #[must_use]
+    pub fn within(self, radius: f64) -> Self {
+        Self { radius, ..self }
+    }
+
+    /// Looks at the tokens of a slice, whose numbers begin with `first`. One that is near enough is left out unless
+    /// `is_wanted` says of its place in the slice that it is wanted.
+    pub fn look_at(&mut self, tokens: &[Token], first: usize, mut is_wanted: impl FnMut(usize) -> bool) {
+        let Self { search, k, radius, found } = self;
+        if *k == 0 {
+            return;
+        }
+        let limit = |found: &BinaryHeap<Near>| match found.peek() {
+            Some(far) if found.len() >= *k => far.distance,
+            _ => *radius,
+        };
+        let start = limit(found);
+        let mut take = |near: Option<Near>| {
+            if let Some(near) = near
+                && near.distance <= *radius
+                && (found.len() < *k || found.peek().is_some_and(|far| near < *far))
+                && is_wanted(near.index - first)
+            {
+                if found.len() == *k {
+                    found.pop();
+                }
+                found.push(near);
+            }
+            limit(found)
+        };
+        search.visit(tokens, first, &mut take, start);
+    }
+
+    /// Those that were found, the nearest first; of equally near ones those with smaller numbers.
+    #[must_use]
+    pub fn into_sorted(self) -> Vec<Near> {
+        self.found.into_sorted_vec()
+    }
 }
 
 /// As [`nearest`], on all threads of rayon's pool.
 #[must_use]
 pub fn par_nearest(tokens: &[Token], query: &Token, k: usize, spaces: SpaceSet, metric: Metric) -> Vec<Near> {
-    let search = Search { query, spaces, metric };
     let parts = tokens.par_chunks(PART).enumerate();
-    let found = parts.map(|(at, part)| search.nearest(part, k, at * PART).into_vec());
+    let found = parts.map(|(at, part)| {
+        let mut nearest = Nearest::new(query, k, spaces, metric);
+        nearest.look_at(part, at * PART, |_| true);
+        nearest.found.into_vec()
+    });
     let mut found = found.reduce(Vec::new, |mut one, other| {
         one.extend(other);
         one.sort_unstable();
@@ -108,6 +172,7 @@ pub fn within(tokens: &[Token], query: &Token, radius: f64, spaces: SpaceSet, me
 /// Tokens that one thread takes at a time.
 const PART: usize = 1 << 16;
 
+#[derive(Debug, Clone, Copy)]
 struct Search<'a> {
     query: &'a Token,
     spaces: SpaceSet,
@@ -115,32 +180,6 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    fn nearest(&self, tokens: &[Token], k: usize, first: usize) -> BinaryHeap<Near> {
-        let mut heap: BinaryHeap<Near> = BinaryHeap::with_capacity(k.min(tokens.len()) + 1);
-        if k == 0 {
-            return heap;
-        }
-        self.visit(
-            tokens,
-            first,
-            &mut |near| {
-                if let Some(near) = near {
-                    heap.push(near);
-                    if heap.len() > k {
-                        heap.pop();
-                    }
-                }
-                if heap.len() < k {
-                    f64::INFINITY
-                } else {
-                    heap.peek().map_or(f64::INFINITY, |far| far.distance)
-                }
-            },
-            f64::INFINITY,
-        );
-        heap
-    }
-
     /// Shows every token that may be at most `limit` far to `take`, which tells the limit from then on.
     fn visit(
         &self,

@@ -2,9 +2,10 @@
 
 use std::ops::Range;
 
-use statlas_core::{CanonicalHead, Dimensions, EntityError, EntityHead, Identifier};
+use statlas_core::{CanonicalHead, Dimensions, EntityError, EntityHead, Identifier, Token};
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::RowLists;
 use super::codes::{neighbour_hash, profile_code, units};
 
 /// The columns of one entity, its names not yet numbers.
@@ -27,29 +28,35 @@ pub(crate) struct Draft {
     pub(crate) adjacency_len: u32,
     /// Where the hashes of its distinct neighbours stand, sorted, in the list that they were put into.
     pub(crate) neighbours: Range<usize>,
+    /// Where its token stands in the list that it was put into, if it has one.
+    pub(crate) token: Option<u32>,
 }
 
 impl Draft {
-    /// The row of an entity; the hashes of its neighbours are appended to `neighbours`.
-    pub(crate) fn of(head: &EntityHead<'_>, neighbours: &mut Vec<u64>) -> Self {
-        let from = neighbours.len();
+    /// The row of an entity and its token; its part of the lists is appended to `lists`.
+    pub(crate) fn of(head: &EntityHead<'_>, token: Option<&Token>, lists: &mut RowLists) -> Self {
+        let from = lists.neighbours.len();
         let place = &head.coordinates;
-        neighbours.extend(place.adjacency.iter().map(neighbour_hash));
+        lists.neighbours.extend(place.adjacency.iter().map(neighbour_hash));
         let names = [place.realm, head.realm, place.horizon, head.entity_type];
         let draft = Self::new(&head.id, names, &place.dimensions);
         Self { created_at: head.created_at.unix_ms(), lineage: place.lineage, ..draft }
-            .with_neighbours(neighbours, from)
+            .with_neighbours(&mut lists.neighbours, from)
+            .with_token(token, &mut lists.tokens)
     }
 
-    /// The row of an entity whose canonical text is given; the hashes of its neighbours are appended to
-    /// `neighbours`.
-    pub(crate) fn read(canonical: &[u8], neighbours: &mut Vec<u64>) -> Result<Self, EntityError> {
-        let from = neighbours.len();
-        let head = CanonicalHead::read(canonical, |id| neighbours.push(neighbour_hash(id)))?;
+    /// The row of an entity whose canonical text and token are given; its part of the lists is appended to `lists`.
+    pub(crate) fn read(
+        canonical: &[u8],
+        token: Option<&Token>,
+        lists: &mut RowLists,
+    ) -> Result<Self, EntityError> {
+        let from = lists.neighbours.len();
+        let head = CanonicalHead::read(canonical, |id| lists.neighbours.push(neighbour_hash(id)))?;
         let names = [head.coordinate_realm, head.realm, head.horizon, head.entity_type];
         let draft = Self::new(&head.id, names, &head.dimensions);
         let draft = Self { created_at: head.created_at.unix_ms(), lineage: head.lineage, ..draft };
-        Ok(draft.with_neighbours(neighbours, from))
+        Ok(draft.with_neighbours(&mut lists.neighbours, from).with_token(token, &mut lists.tokens))
     }
 
     /// The hash of the id, by which indexes of ids look for it.
@@ -71,6 +78,7 @@ impl Draft {
             alignment: 0,
             adjacency_len: 0,
             neighbours: 0..0,
+            token: None,
         };
         match dimensions {
             // At most 1e8 units each way.
@@ -103,5 +111,13 @@ impl Draft {
         neighbours.truncate(kept);
         self.neighbours = from..kept;
         self
+    }
+
+    /// Puts its token into the list.
+    fn with_token(self, token: Option<&Token>, tokens: &mut Vec<Token>) -> Self {
+        let Some(token) = token else { return self };
+        tokens.push(*token);
+        // A segment and a batch have fewer rows than that.
+        Self { token: Some(tokens.len() as u32 - 1), ..self }
     }
 }

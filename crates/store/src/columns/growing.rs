@@ -1,6 +1,8 @@
 //! The part that grows: plain values until a block is full, packed ones from then on.
 
-use super::{BLOCK_ROWS, Bits, Column, ColumnId, Draft, Extent, Names, PackedColumn, Rows};
+use statlas_core::Token;
+
+use super::{BLOCK_ROWS, Bits, Column, ColumnId, Draft, Extent, Names, PackedColumn, RowLists, Rows};
 use crate::error::Result;
 
 /// Where a row's entity lies and which change of which revision it was.
@@ -18,6 +20,8 @@ pub(crate) struct PackedBlock {
     pub(crate) columns: [PackedColumn; ColumnId::ALL.len()],
     /// The hashes of the distinct neighbours of each row, one row after another, sorted within each.
     pub(crate) neighbours: Box<[u64]>,
+    /// The tokens of the rows that have one.
+    pub(crate) tokens: Box<[Token]>,
 }
 
 /// A part in memory to which rows are added.
@@ -39,14 +43,14 @@ pub(crate) struct GrowingRows {
 #[derive(Debug, Default)]
 struct PlainBlock {
     columns: [Vec<i64>; ColumnId::ALL.len()],
-    neighbours: Vec<u64>,
+    lists: RowLists,
 }
 
 impl PackedBlock {
     /// Bytes allocated.
     fn bytes(&self) -> u64 {
         let columns: u64 = self.columns.iter().map(PackedColumn::allocated).sum();
-        columns + size_of_val(&*self.neighbours) as u64
+        columns + (size_of_val(&*self.neighbours) + size_of_val(&*self.tokens)) as u64
     }
 }
 
@@ -54,20 +58,21 @@ impl PlainBlock {
     fn pack(&self) -> PackedBlock {
         PackedBlock {
             columns: std::array::from_fn(|column| PackedColumn::pack(&self.columns[column])),
-            neighbours: self.neighbours.as_slice().into(),
+            neighbours: self.lists.neighbours.as_slice().into(),
+            tokens: self.lists.tokens.as_slice().into(),
         }
     }
 
     /// Forgets the rows and keeps the memory.
     fn clear(&mut self) {
         self.columns.iter_mut().for_each(Vec::clear);
-        self.neighbours.clear();
+        self.lists.clear();
     }
 
     /// Bytes allocated.
     fn bytes(&self) -> u64 {
         let values: usize = self.columns.iter().map(Vec::capacity).sum();
-        ((values + self.neighbours.capacity()) * 8) as u64
+        (values * 8) as u64 + self.lists.allocated()
     }
 }
 
@@ -77,17 +82,18 @@ impl GrowingRows {
         Self::default()
     }
 
-    /// Adds a row and returns its number. `neighbours` is the list that the draft's own were put into.
+    /// Adds a row and returns its number. `lists` are those that the draft's own part was put into.
     ///
     /// # Panics
     ///
     /// After [`GrowingRows::pack_last`].
-    pub(crate) fn push(&mut self, draft: &Draft, neighbours: &[u64], place: RowPlace) -> usize {
+    pub(crate) fn push(&mut self, draft: &Draft, lists: &RowLists, place: RowPlace) -> usize {
         assert!(!self.is_finished, "rows are added to a part before its last block is packed");
         let [realm, entity_realm, horizon, entity_type] = draft.names.map(|name| self.names.add(name));
         let [resonance, velocity, density] = draft.stat7;
         let last = &mut self.last;
-        last.neighbours.extend_from_slice(&neighbours[draft.neighbours.clone()]);
+        last.lists.neighbours.extend_from_slice(&lists.neighbours[draft.neighbours.clone()]);
+        last.lists.tokens.extend(draft.token.map(|at| lists.tokens[at as usize]));
         // In the order of the columns' numbers.
         let values: [i64; ColumnId::ALL.len()] = [
             place.place,
@@ -109,7 +115,8 @@ impl GrowingRows {
             draft.created_at,
             draft.adjacency_len.into(),
             // At most 65,536 neighbours a row and as many rows a block.
-            last.neighbours.len() as i64,
+            last.lists.neighbours.len() as i64,
+            last.lists.tokens.len() as i64,
         ];
         for (column, value) in last.columns.iter_mut().zip(values) {
             column.push(value);
@@ -183,32 +190,44 @@ impl Rows for GrowingRows {
     }
 
     fn neighbours(&self, block: usize) -> Result<&[u64]> {
-        Ok(self.packed.get(block).map_or(&*self.last.neighbours, |packed| &packed.neighbours))
+        Ok(self.packed.get(block).map_or(&*self.last.lists.neighbours, |packed| &packed.neighbours))
+    }
+
+    fn tokens(&self, block: usize) -> Result<&[Token]> {
+        Ok(self.packed.get(block).map_or(&*self.last.lists.tokens, |packed| &packed.tokens))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{BLOCK_ROWS, ColumnId, Draft, GrowingRows, RowPlace, Rows};
+    use statlas_core::Token;
+
+    use super::{BLOCK_ROWS, ColumnId, Draft, GrowingRows, RowLists, RowPlace, Rows};
     use crate::testing::{Random, neighbours, varied};
 
-    /// `rows` rows of a few drafts, and the neighbours of each row.
-    fn grown(rows: usize) -> (GrowingRows, Vec<Vec<u64>>) {
-        let (mut random, mut hashes) = (Random::new(8), Vec::new());
+    /// The neighbours of a row, and its token.
+    type Lists = (Vec<u64>, Option<Token>);
+
+    /// `rows` rows of a few drafts, and the lists of each row.
+    fn grown(rows: usize) -> (GrowingRows, Vec<Lists>) {
+        let (mut random, mut lists) = (Random::new(8), RowLists::default());
         let drafts: Vec<Draft> = (0..50)
             .map(|number| {
                 let neighbours = neighbours(&mut random);
-                Draft::of(&varied(&mut random, &number.to_string(), neighbours).into_head(), &mut hashes)
+                let entity = varied(&mut random, &number.to_string(), neighbours);
+                let token = entity.token().copied();
+                Draft::of(&entity.into_head(), token.as_ref(), &mut lists)
             })
             .collect();
-        let (mut part, mut lists) = (GrowingRows::new(), Vec::new());
+        let (mut part, mut of_rows) = (GrowingRows::new(), Vec::new());
         for row in 0..rows {
             let draft = &drafts[row % 50];
             let place = RowPlace { place: row as i64 * 300, revision: 9, ordinal: row as u32 };
-            assert_eq!(part.push(draft, &hashes, place), row);
-            lists.push(hashes[draft.neighbours.clone()].to_vec());
+            assert_eq!(part.push(draft, &lists, place), row);
+            let neighbours = lists.neighbours[draft.neighbours.clone()].to_vec();
+            of_rows.push((neighbours, draft.token.map(|at| lists.tokens[at as usize])));
         }
-        (part, lists)
+        (part, of_rows)
     }
 
     #[test]
@@ -227,8 +246,13 @@ mod tests {
             }
         }
         for (block, lists) in lists.chunks(BLOCK_ROWS).enumerate() {
-            assert_eq!(*packed.packed(block).neighbours, lists.concat());
-            assert_eq!(plain.neighbours(block).expect("the block is there"), lists.concat());
+            let (neighbours, tokens): (Vec<_>, Vec<_>) = lists.iter().cloned().unzip();
+            assert_eq!(*packed.packed(block).neighbours, neighbours.concat());
+            assert_eq!(plain.neighbours(block).expect("the block is there"), neighbours.concat());
+            let tokens: Vec<Token> = tokens.into_iter().flatten().collect();
+            assert!(!tokens.is_empty() && tokens.len() < lists.len());
+            assert_eq!(*packed.packed(block).tokens, tokens);
+            assert_eq!(plain.tokens(block).expect("the block is there"), tokens);
         }
         let place = |row| plain.value(row, ColumnId::Place).expect("the row is there");
         assert_eq!((place(0), place(BLOCK_ROWS + 7)), (0, (BLOCK_ROWS as i64 + 7) * 300));
@@ -251,8 +275,8 @@ mod tests {
     fn a_packed_part_takes_no_rows() {
         let (mut part, _) = grown(3);
         part.pack_last();
-        let draft =
-            Draft::of(&varied(&mut Random::new(1), "a", Default::default()).into_head(), &mut Vec::new());
-        part.push(&draft, &[], RowPlace { place: 0, revision: 1, ordinal: 0 });
+        let (entity, mut lists) = (varied(&mut Random::new(1), "a", Default::default()), RowLists::default());
+        let draft = Draft::of(&entity.into_head(), None, &mut lists);
+        part.push(&draft, &lists, RowPlace { place: 0, revision: 1, ordinal: 0 });
     }
 }

@@ -2,16 +2,17 @@
 
 use std::collections::HashMap;
 
-use statlas_core::{Address, Adjacency, Coordinates, EntityHead};
+use statlas_core::{Address, Adjacency, Coordinates, EntityHead, Space, Token};
 
 use super::{
-    BLOCK_ROWS, Bit, Bits, Column, ColumnId, Draft, Extent, GrowingRows, Names, Near, RowId, RowPlace, Rows,
-    count, find, near,
+    BLOCK_ROWS, Bit, Bits, Column, ColumnId, Draft, Extent, GrowingRows, Names, Near, RowId, RowLists,
+    RowPlace, Rows, TokenNear, count, find, near, near_token,
 };
 use crate::batch::{Batch, Operation};
+use crate::engine::TokenQuery;
 use crate::error::{ErrorKind, Result};
 use crate::query::{Cursor, Filter, Interval, OrderBy, Query};
-use crate::testing::{Model, Random, filter, neighbours, query, varied};
+use crate::testing::{Model, Random, filter, neighbours, query, token_query, varied};
 
 /// Rows in parts, and the model that holds the same.
 struct Sample {
@@ -67,7 +68,7 @@ impl Sample {
         for (ordinal, change) in rows {
             let row = RowId { part, row: self.parts[part].len() };
             let place = RowPlace { place: place_of(row), revision: commit.revision, ordinal };
-            assert_eq!(self.parts[part].push(&change.draft, batch.neighbours(), place), row.row);
+            assert_eq!(self.parts[part].push(&change.draft, batch.lists(), place), row.row);
             self.entities[part].push((change.address, EntityHead::clone(&change.head)));
         }
         let mut removals = Batch::new();
@@ -87,6 +88,11 @@ impl Sample {
 
     fn entity(&self, row: RowId) -> &(Address, EntityHead<'static>) {
         &self.entities[row.part][row.row]
+    }
+
+    fn rows(&self) -> HashMap<Address, RowId> {
+        let of_part = |part: usize| (0..self.parts[part].len()).map(move |row| RowId { part, row });
+        (0..self.parts.len()).flat_map(of_part).map(|row| (self.entity(row).0, row)).collect()
     }
 
     fn has_neighbours<'a>(&'a self, filter: &'a Filter) -> impl FnMut(RowId) -> Result<bool> + 'a {
@@ -155,6 +161,10 @@ impl Rows for Boundless<'_> {
     fn neighbours(&self, block: usize) -> Result<&[u64]> {
         self.0.neighbours(block)
     }
+
+    fn tokens(&self, block: usize) -> Result<&[Token]> {
+        self.0.tokens(block)
+    }
 }
 
 #[test]
@@ -185,10 +195,7 @@ fn near_is_what_comparing_with_every_row_finds() {
     let mut random = Random::new(5);
     let sample = Sample::new(&mut random, &[100, 0, 80, 120]);
     let parts = dynamic(&sample.parts);
-    let rows: HashMap<Address, RowId> = (0..parts.len())
-        .flat_map(|part| (0..parts[part].len()).map(move |row| RowId { part, row }))
-        .map(|row| (sample.entity(row).0, row))
-        .collect();
+    let rows = sample.rows();
     let check = |position: &Coordinates, k: usize, except: Option<&Address>| {
         let found = near(&parts, position, k, except.map(|address| rows[address])).expect("sound columns");
         let expected = sample.model.near(position, k, except);
@@ -207,23 +214,80 @@ fn near_is_what_comparing_with_every_row_finds() {
     }
 }
 
-/// A draft and its neighbours, of which `n0` is the only one.
-fn draft() -> (Draft, Vec<u64>) {
-    let mut hashes = Vec::new();
+#[test]
+fn near_token_is_what_comparing_with_every_token_finds() {
+    let mut random = Random::new(6);
+    let sample = Sample::new(&mut random, &[100, 0, 80, 120]);
+    let parts = dynamic(&sample.parts);
+    let boundless: Vec<Boundless<'_>> = sample.parts.iter().map(Boundless).collect();
+    let rows = sample.rows();
+    for _ in 0..300 {
+        let mut query = token_query(&mut random);
+        let except = random.chance(30).then(|| random.pick(&sample.entities.concat()).0);
+        let left_out = except.map(|address| rows[&address]);
+        query.except = except;
+        let expected = sample.model.near_token(&query);
+        let expected: Vec<_> = expected.iter().map(|near| (near.distance, near.entity.address())).collect();
+        for parts in [&parts, &dynamic(&boundless)] {
+            let found = near_token(parts, &query, left_out).expect("sound columns");
+            assert!(found.iter().all(|near| near.place == place_of(near.row)));
+            let of = |near: &TokenNear| (near.distance, sample.entity(near.row).0);
+            assert_eq!(found.iter().map(of).collect::<Vec<_>>(), expected, "{query:?}");
+        }
+    }
+}
+
+#[test]
+fn tokens_of_several_blocks_are_those_of_their_rows() {
+    const ROWS: usize = 2 * BLOCK_ROWS + 1000;
+    let (draft, mut lists) = draft();
+    let mut part = GrowingRows::new();
+    // All rows of the first block have a token, few of the second, every third of the last.
+    let has_token = |row: usize| match row / BLOCK_ROWS {
+        0 => true,
+        1 => [0, 77, 40_000, BLOCK_ROWS - 1].contains(&(row % BLOCK_ROWS)),
+        _ => row.is_multiple_of(3),
+    };
+    for row in 0..ROWS {
+        let at = lists.tokens.len() as u32;
+        let token = has_token(row).then(|| lists.tokens.push(at_place_of(row))).map(|()| at);
+        let place = RowPlace { place: row as i64, revision: 1, ordinal: row as u32 };
+        part.push(&Draft { token, ..draft.clone() }, &lists, place);
+    }
+    let small = GrowingRows::new();
+    for wanted in [0, 65_535, 65_536, 65_613, 105_536, 131_071, 131_073, 131_999] {
+        let query = TokenQuery { radius: Some(0.0), ..TokenQuery::new(at_place_of(wanted), ROWS) };
+        let found = near_token(&[&small, &part], &query, None).expect("sound columns");
+        let rows: Vec<usize> = found.iter().map(|near| near.row.row).collect();
+        assert_eq!(rows, [wanted].into_iter().filter(|row| has_token(*row)).collect::<Vec<_>>());
+        assert!(found.iter().all(|near| near.row.part == 1 && near.place == near.row.row as i64));
+    }
+}
+
+/// A token at a place that no other row has.
+fn at_place_of(row: usize) -> Token {
+    let mut token = Token::EMPTY;
+    token.set_axes(Space::Physical, [(row % 30_000) as i16, (row / 30_000) as i16, 0]);
+    token
+}
+
+/// A draft and its lists: `n0` is the only neighbour, and there is no token.
+fn draft() -> (Draft, RowLists) {
+    let mut lists = RowLists::default();
     let adjacency = Adjacency::new(vec!["n0".into()]).expect("the id is legal");
     let head = varied(&mut Random::new(1), "one", adjacency).into_head();
-    (Draft::of(&head, &mut hashes), hashes)
+    (Draft::of(&head, None, &mut lists), lists)
 }
 
 /// Rows that differ in their lineage, which counts them, and in their time of creation.
 fn numbered(rows: usize) -> GrowingRows {
-    let (draft, hashes) = draft();
+    let (draft, lists) = draft();
     let mut part = GrowingRows::new();
     for row in 0..rows {
         let created_at = (row as i64 * 7919) % 1009;
         let draft = Draft { lineage: row as u32, created_at, ..draft.clone() };
         let place = RowPlace { place: 0, revision: row as u64 / 10, ordinal: row as u32 % 10 };
-        part.push(&draft, &hashes, place);
+        part.push(&draft, &lists, place);
     }
     part
 }
@@ -292,12 +356,12 @@ fn rows_in_no_order_end_a_search_all_the_same() {
     let mut random = Random::new(3);
     let mut parts = Vec::new();
     for _ in 0..3 {
-        let (draft, hashes) = draft();
+        let (draft, lists) = draft();
         let mut part = GrowingRows::new();
         for _ in 0..random.below(200) {
             let revision = random.pick(&[0, 1, 1, u64::MAX, 1 << 63]);
             let place = RowPlace { place: -1, revision, ordinal: random.pick(&[0, 0, u32::MAX]) };
-            part.push(&draft, &hashes, place);
+            part.push(&draft, &lists, place);
         }
         parts.push(part);
     }
@@ -339,6 +403,10 @@ impl Rows for Torn<'_> {
     fn neighbours(&self, _block: usize) -> Result<&[u64]> {
         Ok(&[])
     }
+
+    fn tokens(&self, _block: usize) -> Result<&[Token]> {
+        Ok(&[])
+    }
 }
 
 #[test]
@@ -356,4 +424,16 @@ fn a_column_that_lacks_values_is_an_error() {
     assert!(count(&parts, &adjacent, &mut |_| Ok(true)).is_ok());
     let ends = Torn(&whole, ColumnId::NeighboursEnd);
     assert_eq!(kind(count(&[&ends], &adjacent, &mut |_| Ok(true))), Err(ErrorKind::Corrupt));
+    let query = TokenQuery::new(at_place_of(1), 3);
+    let near = |rows: &dyn Rows| near_token(&[rows], &query, None).map(|near| near.len() as u64);
+    assert_eq!(kind(near(&Torn(&whole, ColumnId::Lineage))), Ok(0));
+    assert_eq!(kind(near(&Torn(&whole, ColumnId::TokensEnd))), Err(ErrorKind::Corrupt));
+    // Its rows have tokens, and the list has none.
+    let mut tokens = GrowingRows::new();
+    let (draft, mut lists) = draft();
+    lists.tokens.push(at_place_of(1));
+    let place = RowPlace { place: 0, revision: 1, ordinal: 0 };
+    tokens.push(&Draft { token: Some(0), ..draft }, &lists, place);
+    assert_eq!(kind(near(&tokens)), Ok(1));
+    assert_eq!(kind(near(&Torn(&tokens, ColumnId::Lineage))), Err(ErrorKind::Corrupt));
 }

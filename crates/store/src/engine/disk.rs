@@ -82,8 +82,8 @@ use crate::engine::waiting::Waiting;
 use crate::engine::{BackupOptions, BackupReport, FreeOptions, FreeReport, Pins};
 use crate::engine::{
     CheckReport, Commit, CompactOptions, CompactReport, Durability, Engine, HistoryReport, MemoryHeld,
-    Neighbour, NotedHead, Page, Prepared, PreparedForm, ProgressFn, Record, ScrubOptions, ScrubReport, Stats,
-    StoredBlob, StoredEntity,
+    NearToken, Neighbour, NotedHead, Page, Prepared, PreparedForm, ProgressFn, Record, ScrubOptions,
+    ScrubReport, Stats, StoredBlob, StoredEntity, TokenQuery,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::key_of;
@@ -436,19 +436,19 @@ impl Engine for DiskEngine {
     }
 
     fn find(&self, query: &Query) -> Result<Page> {
-        query.check_cursor()?;
-        self.check_open()?;
         self.find_rows(query)
     }
 
     fn count(&self, filter: &Filter) -> Result<u64> {
-        self.check_open()?;
         self.count_rows(filter)
     }
 
     fn near(&self, position: &Coordinates, k: usize, except: Option<&Address>) -> Result<Vec<Neighbour>> {
-        self.check_open()?;
         self.near_rows(position, k, except)
+    }
+
+    fn near_token(&self, query: &TokenQuery) -> Result<Vec<NearToken>> {
+        self.near_token_rows(query)
     }
 
     fn may_miss_entities(&self) -> bool {

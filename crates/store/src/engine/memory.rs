@@ -14,11 +14,13 @@ use statlas_core::{Address, AddressPrefix, BlobId, Coordinates};
 use self::history::History;
 use crate::batch::{Batch, BlobForm, Operation, RecordKey, collection_range};
 use crate::change::Changes;
-use crate::columns::{Bit, GrowingRows, Near, RowId, RowPlace, Rows, count, find, near};
+use crate::columns::{
+    Bit, GrowingRows, Near, RowId, RowLists, RowPlace, Rows, TokenNear, count, find, near, near_token,
+};
 use crate::engine::waiting::Waiting;
 use crate::engine::{
-    CheckReport, Commit, Durability, Engine, Neighbour, Page, ProgressFn, Record, Stats, StoredBlob,
-    StoredEntity,
+    CheckReport, Commit, Durability, Engine, NearToken, Neighbour, Page, ProgressFn, Record, Stats,
+    StoredBlob, StoredEntity, TokenQuery,
 };
 use crate::engine::{FreeOptions, FreeReport, Pins};
 use crate::error::{Error, ErrorKind, Result};
@@ -93,6 +95,11 @@ impl Held {
         self.entities.get(row)?.as_ref()
     }
 
+    /// The row of an entity, if it is there.
+    fn row_of(&self, address: Option<&Address>) -> Option<RowId> {
+        Some(RowId { part: 0, row: *self.addresses.get(address?)? })
+    }
+
     fn has_neighbours<'a>(&'a self, filter: &'a Filter) -> impl FnMut(RowId) -> Result<bool> + 'a {
         |row| {
             let Some(entity) = self.at(row.row) else { return Ok(false) };
@@ -150,23 +157,23 @@ impl Held {
     }
 
     fn apply(&mut self, batch: Batch, changes: &[bool]) -> Result<()> {
-        let (operations, neighbours) = batch.into_parts();
+        let (operations, lists) = batch.into_parts();
         for (index, operation) in operations.into_iter().enumerate() {
             if changes[index] {
                 // A batch has at most 2^20 operations.
-                self.apply_one(operation, index as u32, &neighbours)?;
+                self.apply_one(operation, index as u32, &lists)?;
             }
         }
         Ok(())
     }
 
-    fn apply_one(&mut self, operation: Operation, ordinal: u32, neighbours: &[u64]) -> Result<()> {
+    fn apply_one(&mut self, operation: Operation, ordinal: u32, lists: &RowLists) -> Result<()> {
         match operation {
             Operation::PutEntity(change) => {
                 let (address, canonical) = (change.address, 0..change.canonical.len());
                 let (bytes, token, blob) = (change.canonical, change.token.map(Box::new), change.blob);
                 let place = RowPlace { place: self.entities.len() as i64, revision: self.revision, ordinal };
-                let row = self.rows.push(&change.draft, neighbours, place);
+                let row = self.rows.push(&change.draft, lists, place);
                 self.entities.push(Some(StoredEntity { address, bytes, canonical, token, blob }));
                 self.addresses.insert(address, row);
                 self.add_version(&change.head.id, row);
@@ -273,13 +280,23 @@ impl Engine for MemoryEngine {
 
     fn near(&self, position: &Coordinates, k: usize, except: Option<&Address>) -> Result<Vec<Neighbour>> {
         self.with(|held| {
-            let except = except.and_then(|address| held.addresses.get(address));
-            let except = except.map(|row| RowId { part: 0, row: *row });
-            let found = near(&[&held.rows], position, k, except)?.into_iter();
+            let found = near(&[&held.rows], position, k, held.row_of(except))?.into_iter();
             let neighbour = |near: Near| {
                 Some(Neighbour { similarity: near.similarity, entity: held.at(near.row.row)?.clone() })
             };
             Ok(found.filter_map(neighbour).collect())
+        })
+    }
+
+    fn near_token(&self, query: &TokenQuery) -> Result<Vec<NearToken>> {
+        query.check()?;
+        self.with(|held| {
+            let except = held.row_of(query.except.as_ref());
+            let found = near_token(&[&held.rows], query, except)?.into_iter();
+            let near = |near: TokenNear| {
+                Some(NearToken { distance: near.distance, entity: held.at(near.row.row)?.clone() })
+            };
+            Ok(found.filter_map(near).collect())
         })
     }
 

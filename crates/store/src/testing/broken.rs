@@ -1,5 +1,6 @@
 //! Engines that are broken on purpose, to see that every check can fail.
 
+use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,8 +13,8 @@ use crate::batch::{Batch, BlobForm, Expected, Operation, RecordKey};
 use crate::change::{Change, ChangeKind, Changes};
 use crate::engine::memory::MemoryEngine;
 use crate::engine::{
-    CheckReport, Commit, Durability, Engine, Neighbour, Page, ProgressFn, Record, Stats, StoredBlob,
-    StoredEntity,
+    CheckReport, Commit, Durability, Engine, NearToken, Neighbour, Page, ProgressFn, Record, Stats,
+    StoredBlob, StoredEntity, TokenQuery,
 };
 use crate::engine::{FreeOptions, FreeReport, Pins};
 use crate::error::Result;
@@ -49,6 +50,8 @@ enum Fault {
     FindsUnknownNames,
     ForgetsRowsBehind65536,
     NearForgetsWhatToLeaveOut,
+    FindsOnlyOneVersion,
+    TakesAnyRadius,
     ReportsDamage,
     MakesChangesUp,
     NeverWaits,
@@ -272,6 +275,22 @@ impl Engine for Broken {
         Ok(self.list(self.inner.near(position, k, except)?))
     }
 
+    fn near_token(&self, query: &TokenQuery) -> Result<Vec<NearToken>> {
+        let mut query = query.clone();
+        match self.fault {
+            Fault::NearForgetsWhatToLeaveOut => query.except = None,
+            Fault::FindsOnlyOneVersion => {
+                let mut found = self.inner.near_token(&query)?;
+                let mut ids = HashSet::new();
+                found.retain(|near| near.entity.head().is_ok_and(|head| ids.insert(head.id.to_string())));
+                return Ok(found);
+            }
+            Fault::TakesAnyRadius => query.radius = query.radius.map(|radius| radius.max(0.0)),
+            _ => {}
+        }
+        Ok(self.list(self.inner.near_token(&query)?))
+    }
+
     fn blob(&self, id: &BlobId) -> Result<Option<StoredBlob>> {
         let mut found = self.inner.blob(id)?;
         if let Some(StoredBlob { form: BlobForm::Whole, bytes }) = &mut found
@@ -357,7 +376,7 @@ impl Engine for Broken {
 }
 
 /// For each check a fault that it must notice.
-const NOTICED: [(&str, Fault); 73] = [
+const NOTICED: [(&str, Fault); 79] = [
     ("an_entity_comes_back_as_it_was_put", Fault::LosesAttachments),
     ("an_absent_entity_is_none", Fault::LooksAtEightBytesOfAnAddress),
     ("what_is_attached_to_an_entity_comes_back", Fault::LosesAttachments),
@@ -398,6 +417,7 @@ const NOTICED: [(&str, Fault); 73] = [
     ("records_of_every_legal_size_come_back", Fault::CutsLargeContents),
     ("a_refused_operation_leaves_nothing_of_its_batch", Fault::StoresEachOperationByItself),
     ("a_batch_beyond_its_limits_is_refused", Fault::IgnoresLimitsOfBatches),
+    ("a_token_that_breaks_the_rules_of_tokens_is_refused", Fault::DropsWhatIsRefused),
     ("the_revision_grows_by_one_with_each_batch_that_changes_something", Fault::IgnoresRemovals),
     ("a_batch_that_changes_nothing_keeps_the_revision", Fault::CountsEveryBatchAsRevision),
     ("a_commit_counts_what_it_did", Fault::CountsNothing),
@@ -418,6 +438,11 @@ const NOTICED: [(&str, Fault); 73] = [
     ("near_is_what_comparing_with_every_entity_finds", Fault::SkipsTheFirst),
     ("entities_that_are_equally_near_come_in_the_order_of_their_commits", Fault::ReversesLists),
     ("near_leaves_out_one_entity_and_those_removed", Fault::NearForgetsWhatToLeaveOut),
+    ("near_token_is_what_comparing_with_every_token_finds", Fault::SkipsTheFirst),
+    ("tokens_that_are_equally_near_come_in_the_order_of_their_commits", Fault::ReversesLists),
+    ("near_token_leaves_out_one_entity_and_those_removed", Fault::NearForgetsWhatToLeaveOut),
+    ("versions_are_found_by_the_tokens_that_they_carry", Fault::FindsOnlyOneVersion),
+    ("a_radius_that_is_no_distance_is_refused", Fault::TakesAnyRadius),
     ("readers_see_whole_batches_only", Fault::StoresEachOperationByItself),
     ("concurrent_increments_of_a_record_lose_none", Fault::IgnoresExpectations),
     ("an_entity_that_many_put_at_once_is_new_once", Fault::CountsNothing),

@@ -10,10 +10,11 @@ use statlas_core::{
     Address, AddressPrefix, BlobId, Coordinates, Dimensions, EntityHead, FractalStat, Stat7,
     check_new_version, similarity,
 };
+use statlas_tokens::Metric;
 
 use crate::batch::{Batch, BlobForm, EntityChange, Expected, Operation, RecordKey};
 use crate::engine::freeing::REMOVALS_TOGETHER;
-use crate::engine::{Commit, Neighbour, Record, StoredBlob, StoredEntity};
+use crate::engine::{Commit, NearToken, Neighbour, Record, StoredBlob, StoredEntity, TokenQuery};
 use crate::error::ErrorKind;
 use crate::query::{Filter, OrderBy, Query};
 
@@ -252,6 +253,25 @@ impl Model {
         neighbours.sort_by(|a, b| b.similarity.total_cmp(&a.similarity));
         neighbours.truncate(k);
         neighbours
+    }
+
+    /// The entities whose tokens are nearest to one, ties in the order of their commits.
+    #[must_use]
+    pub fn near_token(&self, query: &TokenQuery) -> Vec<NearToken> {
+        let near = |row: &Row| {
+            let token = row.entity.token.as_deref()?;
+            let distance = match query.metric {
+                Metric::Euclidean => query.token.distance(token, query.spaces)?,
+                Metric::Cosine => 1.0 - query.token.cosine(token, query.spaces)?,
+            };
+            Some(NearToken { distance, entity: row.entity.clone() })
+        };
+        let mut found: Vec<NearToken> = self.rows.iter().filter_map(near).collect();
+        found.retain(|near| Some(near.entity.address) != query.except);
+        found.retain(|near| query.radius.is_none_or(|radius| near.distance <= radius));
+        found.sort_by(|a, b| a.distance.total_cmp(&b.distance));
+        found.truncate(query.k);
+        found
     }
 
     /// A blob.

@@ -8,11 +8,11 @@ use proptest::prelude::{Just, Strategy, any, prop_oneof};
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
 use statlas_core::{Address, AddressPrefix, BlobId, Entity};
 
-use super::sample::{adjacency, neighbours, query, token, varied};
+use super::sample::{adjacency, neighbours, query, token, token_query, varied};
 use super::twin::{Twin, same, same_entities};
 use super::{Failure, Place, Random};
 use crate::batch::{Batch, BlobForm, Expected, RecordKey};
-use crate::engine::{CompactOptions, Durability, FreeOptions, StoredEntity};
+use crate::engine::{CompactOptions, Durability, FreeOptions, StoredEntity, TokenQuery};
 use crate::files::manifest_of;
 
 /// How much the model test does.
@@ -158,6 +158,7 @@ enum Question {
     Prefix { known: usize, digits: usize, limit: usize },
     Find(u64),
     Near { known: usize, seed: u64, k: usize },
+    NearToken { except: Option<usize>, seed: u64 },
     Blob(usize),
     Record(usize),
     Records { key: usize, after: Option<usize>, limit: usize },
@@ -221,6 +222,8 @@ fn question() -> impl Strategy<Value = Question> {
             .prop_map(|(known, digits, limit)| Question::Prefix { known, digits, limit }),
         8 => any::<u64>().prop_map(Question::Find),
         4 => (number(), any::<u64>(), 0..8_usize).prop_map(|(known, seed, k)| Question::Near { known, seed, k }),
+        3 => (proptest::option::of(number()), any::<u64>())
+            .prop_map(|(except, seed)| Question::NearToken { except, seed }),
         2 => number().prop_map(Question::Blob),
         2 => number().prop_map(Question::Record),
         2 => (number(), proptest::option::of(number()), 0..4_usize)
@@ -400,6 +403,11 @@ impl Run {
                 let adjacency = neighbours(&mut random);
                 let position = varied(&mut random, entity.id(), adjacency).coordinates().clone();
                 self.twin.compare_near(&position, *k, random.chance(50).then_some(&entity.address()))
+            }
+            Question::NearToken { except, seed } => {
+                let except = except.and_then(|known| self.known(known)).map(|entity| entity.address());
+                let query = token_query(&mut Random::new(*seed));
+                self.twin.compare_near_token(&TokenQuery { except, ..query })
             }
             Question::Blob(number) => {
                 let id = BlobId::of(&blob(*number));

@@ -1,11 +1,15 @@
 //! Entities and questions to test with: valid, varied, and the same for the same seed.
 
 use statlas_core::{
-    Adjacency, Alignment, BlobId, Coordinates, Dimensions, Entity, EntityParts, FractalStat, Identifier,
-    Polarity, Profile, Stat7, State, Timestamp, Token, TokenParts, TokenType,
+    AXES, Adjacency, Alignment, BlobId, Coordinates, Dimensions, Entity, EntityParts, FractalStat,
+    Identifier, Polarity, Profile, Space, SpaceSet, Stat7, State, Timestamp, Token, TokenParts, TokenType,
+    UNDEFINED,
 };
 
+use statlas_tokens::Metric;
+
 use super::random::Random;
+use crate::engine::TokenQuery;
 use crate::query::{Filter, Interval, OrderBy, Query};
 
 const REALM_NAMES: [&str; 5] = ["data", "void", "system", "narrative", "a_realm_of_its_own_with_32_bytes"];
@@ -87,6 +91,29 @@ pub fn token(local_id: u32) -> Token {
     Token::new(parts).expect("tests use legal tokens")
 }
 
+/// A token that defines some spaces, whose values are often one of a few so that there are ties.
+pub fn varied_token(random: &mut Random) -> Token {
+    let mut token = token(random.below(1000) as u32);
+    for space in random.some(&Space::ALL[..4]) {
+        let raws = [0; AXES].map(|_| random.pick(&[0, 0, 1, -1, 100, i16::MAX, UNDEFINED]));
+        token.set_axes(space, raws);
+    }
+    token
+}
+
+/// A query for the entities with the nearest tokens, sometimes within a radius that is often the distance of some.
+pub fn token_query(random: &mut Random) -> TokenQuery {
+    let token = varied_token(random);
+    let metric = random.pick(&[Metric::Euclidean, Metric::Cosine]);
+    let spaces: SpaceSet = random.some(&Space::ALL[..4]).into_iter().collect();
+    let spaces = if random.chance(50) { SpaceSet::ALL } else { spaces };
+    let radius = random.chance(50).then(|| match varied_token(random).distance(&token, spaces) {
+        Some(distance) if random.chance(80) => distance,
+        _ => random.unit(),
+    });
+    TokenQuery { radius, spaces, metric, ..TokenQuery::new(token, random.pick(&[0, 1, 2, 5, 1000])) }
+}
+
 /// A number from -1 to 1, often one of a few so that there are ties.
 fn signed(random: &mut Random) -> f64 {
     if random.chance(50) {
@@ -134,7 +161,8 @@ pub fn varied(random: &mut Random, id: &str, neighbours: Adjacency) -> Entity {
         blob: None,
     };
     if random.chance(30) {
-        parts.token = Some(token(random.below(1000) as u32));
+        // Of its own numbers, of which there may be more or fewer.
+        parts.token = Some(varied_token(&mut Random::new(random.below(1000) as u64)));
     }
     if random.chance(30) {
         parts.blob = Some(BlobId::of(&[random.below(4) as u8]));

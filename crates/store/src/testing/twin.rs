@@ -7,7 +7,9 @@ use statlas_core::{Address, Coordinates};
 use super::Failure;
 use super::model::Model;
 use crate::batch::Batch;
-use crate::engine::{Commit, Durability, Engine, FreeOptions, FreeReport, Neighbour, StoredEntity};
+use crate::engine::{
+    Commit, Durability, Engine, FreeOptions, FreeReport, NearToken, Neighbour, StoredEntity, TokenQuery,
+};
 use crate::limits::ROWS_MAX;
 use crate::query::{Filter, Query};
 use crate::store::Store;
@@ -144,6 +146,21 @@ impl Twin {
             neighbours.into_iter().map(|neighbour| neighbour.entity).collect()
         };
         same_entities("near", &entities(found), &entities(expected))
+    }
+
+    /// Compares the entities whose tokens are near one.
+    ///
+    /// # Errors
+    ///
+    /// If they disagree, in the order of the answer too.
+    pub fn compare_near_token(&self, query: &TokenQuery) -> Outcome {
+        let split = |near: Vec<NearToken>| -> (Vec<f64>, Vec<StoredEntity>) {
+            near.into_iter().map(|near| (near.distance, near.entity)).unzip()
+        };
+        let (found, expected) =
+            (split(self.engine().near_token(query)?), split(self.model.near_token(query)));
+        same(&format!("distances of {query:?}"), &found.0, &expected.0)?;
+        same_entities(&format!("{query:?}"), &found.1, &expected.1)
     }
 
     /// Compares the versions of an id.

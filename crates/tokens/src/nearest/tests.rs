@@ -2,7 +2,7 @@ use proptest::prelude::*;
 use statlas_core::{AXES, RawCoordinates, SPACES, Space, SpaceSet, Token, UNDEFINED};
 
 use super::bound::{BLOCK, Bounds};
-use super::{Metric, Near, nearest, par_nearest, within};
+use super::{Metric, Near, Nearest, nearest, par_nearest, within};
 
 /// What [`nearest`] must find, in the plainest way.
 fn expected(tokens: &[Token], query: &Token, spaces: SpaceSet, metric: Metric) -> Vec<Near> {
@@ -54,6 +54,31 @@ proptest! {
         all.truncate(k);
         prop_assert_eq!(&nearest(&tokens, &query, k, spaces, metric), &all);
         prop_assert_eq!(par_nearest(&tokens, &query, k, spaces, metric), all);
+    }
+
+    #[test]
+    fn several_slices_are_searched_like_one_without_what_is_not_wanted(
+        tokens in prop::collection::vec((token(), prop::bool::weighted(0.8)), 0..400),
+        query in token(),
+        k in prop_oneof![0..20_usize, Just(usize::MAX)],
+        spaces in spaces(),
+        is_cosine: bool,
+        cut in any::<prop::sample::Index>(),
+        edge in prop::option::of(any::<prop::sample::Index>()),
+    ) {
+        let metric = if is_cosine { Metric::Cosine } else { Metric::Euclidean };
+        let (tokens, wanted): (Vec<Token>, Vec<bool>) = tokens.into_iter().unzip();
+        let mut all = expected(&tokens, &query, spaces, metric);
+        all.retain(|near| wanted[near.index]);
+        let edge = edge.filter(|_| !all.is_empty()).map(|edge| all[edge.index(all.len())].distance);
+        let radius = edge.unwrap_or(f64::INFINITY);
+        all.retain(|near| near.distance <= radius);
+        all.truncate(k);
+        let (one, other) = tokens.split_at(cut.index(tokens.len() + 1));
+        let mut found = Nearest::new(&query, k, spaces, metric).within(radius);
+        found.look_at(one, 0, |at| wanted[at]);
+        found.look_at(other, one.len(), |at| wanted[one.len() + at]);
+        prop_assert_eq!(found.into_sorted(), all);
     }
 }
 

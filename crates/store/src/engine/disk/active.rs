@@ -11,7 +11,7 @@ use super::format::{Location, SegmentId};
 use super::records::RecordPlace;
 use super::sidecar::{Contents, Effect, EffectKind, Identity, Mark, Mended, RecordEntry, Removal, Summary};
 use crate::batch::RecordKey;
-use crate::columns::{Draft, GrowingRows, RowPlace, Rows};
+use crate::columns::{Draft, GrowingRows, RowLists, RowPlace, Rows};
 use crate::index::key_of;
 use crate::overlay::UniformHasher;
 
@@ -104,13 +104,13 @@ impl Active {
         &mut self,
         address: &Address,
         draft: &Draft,
-        neighbours: &[u64],
+        lists: &RowLists,
         location: Location,
         (revision, ordinal): (u64, u32),
     ) -> usize {
         let place = location.place();
         self.entities.push((key_of(&address.0), place));
-        let row = self.rows.push(draft, neighbours, RowPlace { place: place.into(), revision, ordinal });
+        let row = self.rows.push(draft, lists, RowPlace { place: place.into(), revision, ordinal });
         let hash = draft.id_hash();
         self.id_hashes.push(hash);
         // A segment has fewer rows than bytes, and those have 28 bits.

@@ -27,7 +27,7 @@ const OPERATION_BYTES: u64 = 320;
 const ACTIVE_PART_LAST: u64 = 64;
 /// What an entity takes in the columns and lists of the segment that is being written, before a block of rows is
 /// packed; a blob; and a record or a removal beside its name.
-const ROW_BYTES: u64 = 240;
+const ROW_BYTES: u64 = 248;
 const BLOB_BYTES: u64 = 24;
 const NOTE_BYTES: u64 = 96;
 /// How long to wait for other batches before looking again.
@@ -86,7 +86,8 @@ impl DiskEngine {
 
     /// Reserves what a batch takes on its way into the log; waits for other batches if it must.
     pub(super) fn reserve_for(&self, batch: &Batch) -> Result<Reservation> {
-        let bytes = batch.bytes() as u64 + batch.len() as u64 * OPERATION_BYTES;
+        let lists = batch.lists().bytes();
+        let bytes = batch.bytes() as u64 + lists + batch.len() as u64 * OPERATION_BYTES;
         loop {
             if let Some(reservation) = self.budget.reserve(MemoryUse::Writes, bytes) {
                 return Ok(reservation);
@@ -313,7 +314,7 @@ impl std::ops::Add for Growth {
 
 impl Growth {
     pub(super) fn of(batch: &Batch) -> Self {
-        let mut growth = Self { active_bytes: size_of_val(batch.neighbours()) as u64, ..Self::default() };
+        let mut growth = Self { active_bytes: batch.lists().bytes(), ..Self::default() };
         for operation in batch.operations() {
             growth.active_bytes += match operation {
                 Operation::PutEntity(_) => {

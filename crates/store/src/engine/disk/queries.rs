@@ -13,7 +13,7 @@ use super::sidecar::TableId;
 use super::tables::Inner;
 use super::view::{View, row_at};
 use crate::columns::{self, ColumnId, RowId, Rows};
-use crate::engine::{Neighbour, Page};
+use crate::engine::{NearToken, Neighbour, Page, TokenQuery};
 use crate::error::Result;
 use crate::index::key_of;
 use crate::query::{Filter, Query};
@@ -71,6 +71,8 @@ impl DiskEngine {
     }
 
     pub(super) fn find_rows(&self, query: &Query) -> Result<Page> {
+        query.check_cursor()?;
+        self.check_open()?;
         let ((places, next), view) = self.with_parts(|parts, reader, _| {
             let mut has_neighbours = parts.has_neighbours(reader, &query.filter);
             let (hits, more) = columns::find(&parts.rows, query, &mut has_neighbours)?;
@@ -85,6 +87,7 @@ impl DiskEngine {
     }
 
     pub(super) fn count_rows(&self, filter: &Filter) -> Result<u64> {
+        self.check_open()?;
         let (count, _) = self.with_parts(|parts, reader, _| {
             columns::count(&parts.rows, filter, &mut parts.has_neighbours(reader, filter))
         })?;
@@ -97,11 +100,9 @@ impl DiskEngine {
         k: usize,
         except: Option<&Address>,
     ) -> Result<Vec<Neighbour>> {
+        self.check_open()?;
         let (neighbours, _) = self.with_parts(|parts, reader, inner| {
-            let except = match except {
-                Some(address) => self.row_of(parts, &reader, inner, address)?,
-                None => None,
-            };
+            let except = self.row_left_out(parts, &reader, inner, except)?;
             let found = columns::near(&parts.rows, position, k, except)?;
             let neighbour = |near: columns::Near| {
                 let entity = entity_at(&reader, parts.location(near.row, near.place))?;
@@ -112,13 +113,30 @@ impl DiskEngine {
         Ok(neighbours)
     }
 
-    fn row_of(
+    pub(super) fn near_token_rows(&self, query: &TokenQuery) -> Result<Vec<NearToken>> {
+        query.check()?;
+        self.check_open()?;
+        let (found, view) = self.with_parts(|parts, reader, inner| {
+            let except = self.row_left_out(parts, &reader, inner, query.except.as_ref())?;
+            let found = columns::near_token(&parts.rows, query, except)?.into_iter();
+            let found = found.map(|near| (near.distance, parts.location(near.row, near.place)));
+            Ok(found.collect::<Vec<_>>())
+        })?;
+        // Without the lock, but in the same view: compaction may have moved them in another one.
+        let reader = self.log.reader(&view);
+        let near = |(distance, place)| Ok(NearToken { distance, entity: entity_at(&reader, place)? });
+        found.into_iter().map(near).collect()
+    }
+
+    /// The row of an entity that an answer is to leave out, if there is one.
+    fn row_left_out(
         &self,
         parts: &Parts<'_>,
         reader: &Reader<'_>,
         inner: &Inner,
-        address: &Address,
+        address: Option<&Address>,
     ) -> Result<Option<RowId>> {
+        let Some(address) = address else { return Ok(None) };
         let published = self.published.load(std::sync::atomic::Ordering::Acquire);
         let Some(place) = place_of(reader, TableId::Entities, &address.0, published)? else {
             self.check_undamaged_in(inner, TableId::Entities, &address.0)?;

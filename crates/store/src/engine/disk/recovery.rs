@@ -29,6 +29,7 @@ use super::takeover::Takeover;
 use super::texts::Texts;
 use super::view::{Sealed, Segment, View};
 use crate::budget::Budget;
+use crate::columns::RowLists;
 use crate::error::{Error, ErrorKind, Result};
 
 /// A log that was read.
@@ -349,8 +350,7 @@ impl<'a> Recovery<'a> {
         has_header: bool,
         last_revision: Option<u64>,
     ) -> Result<u64> {
-        let ScannedSegment { id, bytes, batches, damage, neighbours, uncommitted, end, data_start, .. } =
-            scanned;
+        let ScannedSegment { id, bytes, batches, damage, lists, uncommitted, end, data_start, .. } = scanned;
         // What a later frame says was synced before it, was.
         let synced = batches.iter().map(|batch| batch.commit.synced).max();
         let synced = if is_last { synced } else { Some(Location(u64::MAX)) };
@@ -368,7 +368,7 @@ impl<'a> Recovery<'a> {
         for batch in batches.into_iter().take(whole) {
             // What is told already does not count twice.
             let is_told = damage.iter().any(|place| batch.holds(place.start));
-            self.batch(id, batch, &neighbours, is_told)?;
+            self.batch(id, batch, &lists, is_told)?;
         }
         let is_whole = uncommitted.is_empty();
         if let (false, Some(first), Some(last)) = (is_last, uncommitted.first(), uncommitted.last()) {
@@ -380,7 +380,7 @@ impl<'a> Recovery<'a> {
                 && !id.is_compacted()
                 && damage.iter().all(|place| place.start.offset() < end || place.start > last.location);
             let last_revision = if is_next { Some(self.revision + 1) } else { last_revision };
-            self.apply_without_commit(last_revision, uncommitted, &neighbours)?;
+            self.apply_without_commit(last_revision, uncommitted, &lists)?;
         }
         if !is_last {
             if bytes > end && is_whole {
@@ -393,7 +393,7 @@ impl<'a> Recovery<'a> {
         Ok(valid_end)
     }
 
-    fn batch(&mut self, id: SegmentId, batch: ScannedBatch, neighbours: &[u64], is_told: bool) -> Result<()> {
+    fn batch(&mut self, id: SegmentId, batch: ScannedBatch, lists: &RowLists, is_told: bool) -> Result<()> {
         let ScannedBatch { commit, start, end, kind, mut changes, is_damaged, .. } = batch;
         self.closed_at = (kind == Kind::Close).then(|| Location::new(id, end));
         self.continued = kind == Kind::Continued;
@@ -414,18 +414,18 @@ impl<'a> Recovery<'a> {
                 // A frame that ends the log or a segment names the batch before it.
                 let is_mark = matches!(kind, Kind::Close | Kind::Continued);
                 let revision = commit.revision.saturating_sub(u64::from(!is_mark));
-                self.apply_without_commit(Some(revision), earlier, neighbours)?;
+                self.apply_without_commit(Some(revision), earlier, lists)?;
             }
         }
-        self.apply(commit.revision, &changes, neighbours)?;
+        self.apply(commit.revision, &changes, lists)?;
         self.revision = self.revision.max(commit.revision);
         self.chain = commit.chain;
         Ok(())
     }
 
-    fn apply(&mut self, revision: u64, changes: &[Placed], neighbours: &[u64]) -> Result<()> {
+    fn apply(&mut self, revision: u64, changes: &[Placed], lists: &RowLists) -> Result<()> {
         self.revision = self.revision.max(revision);
-        self.apply_frames(revision, changes, neighbours)
+        self.apply_frames(revision, changes, lists)
     }
 
     /// Applies frames whose commit frame is lost, and with it their revision, of which at most the last one that it can
@@ -434,7 +434,7 @@ impl<'a> Recovery<'a> {
         &mut self,
         last: Option<u64>,
         mut changes: Vec<Placed>,
-        neighbours: &[u64],
+        lists: &RowLists,
     ) -> Result<()> {
         let mut next = 0;
         for placed in &mut changes {
@@ -443,7 +443,7 @@ impl<'a> Recovery<'a> {
             next = placed.ordinal.saturating_add(1);
         }
         let first = self.revision + 1;
-        self.apply(last.unwrap_or(first).max(first), &changes, neighbours)?;
+        self.apply(last.unwrap_or(first).max(first), &changes, lists)?;
         if last != Some(first) {
             let view = self.log.view.load();
             let inner = &mut *self.tables.inner.write();
@@ -458,16 +458,12 @@ impl<'a> Recovery<'a> {
         Ok(())
     }
 
-    fn apply_frames(&self, revision: u64, changes: &[Placed], neighbours: &[u64]) -> Result<()> {
+    fn apply_frames(&self, revision: u64, changes: &[Placed], lists: &RowLists) -> Result<()> {
         self.log.renew_indexes(|_| true);
         let view = self.log.view.load();
         let suspects = &Suspects::of_changes(&self.log.reader(&view), changes)?;
         let entered = &[];
-        self.tables.apply(
-            &self.log,
-            &AppliedBatch { revision, changes, neighbours, suspects, entered },
-            || (),
-        )
+        self.tables.apply(&self.log, &AppliedBatch { revision, changes, lists, suspects, entered }, || ())
     }
 
     /// What an earlier segment holds of something that a damaged frame seems to be about is out of date: nothing
@@ -490,7 +486,7 @@ impl<'a> Recovery<'a> {
         };
         let removal = [Placed { change, location: place.start, ordinal: 0 }];
         // It belongs to a batch behind those that were read.
-        match removed.and_then(|()| self.apply_frames(self.revision + 1, &removal, &[])) {
+        match removed.and_then(|()| self.apply_frames(self.revision + 1, &removal, &RowLists::default())) {
             Err(error) if error.kind() != ErrorKind::Corrupt => Err(error),
             _ => Ok(()),
         }

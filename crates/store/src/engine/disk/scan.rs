@@ -16,12 +16,12 @@ use super::format::{
 use super::log::LogFile;
 use super::storage::StorageFile;
 use crate::batch::RecordKey;
-use crate::columns::Draft;
+use crate::columns::{Draft, RowLists};
 use crate::error::{Error, ErrorKind, Result as StoreResult};
 
 /// What a frame does when its batch is applied.
 pub(super) enum Change {
-    /// The neighbours of the row stand in the list that goes with the changes. Without a row it can't be applied.
+    /// Neighbours and token of the row stand in the lists that go with the changes. Without a row it can't be applied.
     Entity {
         address: Address,
         draft: Option<Arc<Draft>>,
@@ -94,8 +94,8 @@ pub(super) struct ScannedSegment {
     pub(super) data_start: u64,
     pub(super) batches: Vec<ScannedBatch>,
     pub(super) damage: Vec<Damage>,
-    /// The neighbours of all the rows.
-    pub(super) neighbours: Vec<u64>,
+    /// Neighbours and tokens of all the rows.
+    pub(super) lists: RowLists,
     /// Frames that follow the last commit frame.
     pub(super) uncommitted: Vec<Placed>,
     /// Behind the last commit frame.
@@ -258,7 +258,7 @@ pub(super) fn scan(id: SegmentId, window: &mut Window<'_>, depth: Depth) -> io::
 }
 
 /// Reads a segment from end to end and hands its batches over one by one, so that only one is in memory. What is
-/// returned lacks the batches, and the damage and the neighbours that were handed over with them.
+/// returned lacks the batches, and the damage and the lists that were handed over with them.
 pub(super) fn scan_batches(
     id: SegmentId,
     window: &mut Window<'_>,
@@ -290,7 +290,7 @@ fn scan_with(
             data_start,
             batches: Vec::new(),
             damage: Vec::new(),
-            neighbours: Vec::new(),
+            lists: RowLists::default(),
             uncommitted: Vec::new(),
             end: data_start,
         },
@@ -433,12 +433,13 @@ impl Scanner<'_> {
                 if self.depth == Depth::Hashes && Address::of(text) != address {
                     return Err(format!("the text of entity {address} has another SHA-256"));
                 }
-                let neighbours = &mut self.segment.neighbours;
-                let draft = Draft::read(text, neighbours).map_err(|error| error.to_string())?;
+                let lists = &mut self.segment.lists;
+                let draft =
+                    Draft::read(text, parts.token.as_ref(), lists).map_err(|error| error.to_string())?;
                 if self.depth == Depth::Rows {
                     return Ok(Change::Entity { address, draft: Some(Arc::new(draft)) });
                 }
-                neighbours.clear();
+                lists.clear();
                 Change::Entity { address, draft: None }
             }
             Kind::Blob => {
@@ -484,7 +485,7 @@ impl Scanner<'_> {
         match &mut self.visit {
             None => self.segment.batches.push(batch),
             Some(visit) => {
-                self.segment.neighbours.clear();
+                self.segment.lists.clear();
                 self.is_stopped = !visit(batch, std::mem::take(&mut self.segment.damage));
             }
         }

@@ -18,7 +18,7 @@ use super::sidecar::{EffectKind, Removal, RemovalKind, TableId};
 use super::suspects::Suspects;
 use super::view::{Sealed, row_at};
 use crate::batch::RecordKey;
-use crate::columns::{Bit, ColumnId, Draft, Rows};
+use crate::columns::{Bit, ColumnId, Draft, RowLists, Rows};
 use crate::error::Result;
 use crate::index::key_of;
 use crate::overlay::LOOKED_AHEAD;
@@ -58,12 +58,12 @@ pub(super) struct Inner {
     pub(super) records_live: u64,
 }
 
-/// The changes of a batch in their order, and the neighbours of its rows.
+/// The changes of a batch in their order, and the lists of its rows.
 #[derive(Clone, Copy)]
 pub(super) struct AppliedBatch<'a> {
     pub(super) revision: u64,
     pub(super) changes: &'a [Placed],
-    pub(super) neighbours: &'a [u64],
+    pub(super) lists: &'a RowLists,
     pub(super) suspects: &'a Suspects,
     /// For each change whether the indexes have it already; none if nothing was entered.
     pub(super) entered: &'a [bool],
@@ -183,7 +183,7 @@ impl Tables {
                 let (revision, suspects, replaced) = (batch.revision, batch.suspects, &mut replaced);
                 Applying { reader, revision, suspects, replaced, inner: &mut inner }.change(
                     placed,
-                    batch.neighbours,
+                    batch.lists,
                     is_entered,
                 )?;
             }
@@ -213,7 +213,7 @@ fn look_ahead<'a>(indexes: &Indexes, changes: impl Iterator<Item = (&'a Placed, 
 struct NewEntity<'a> {
     address: &'a Address,
     draft: &'a Draft,
-    neighbours: &'a [u64],
+    lists: &'a RowLists,
     location: Location,
     ordinal: u32,
     /// Whether the index has it already.
@@ -272,7 +272,7 @@ impl<'a> Applying<'a> {
         Ok(is_new)
     }
 
-    fn change(&mut self, placed: &Placed, neighbours: &[u64], is_entered: bool) -> Result<()> {
+    fn change(&mut self, placed: &Placed, lists: &RowLists, is_entered: bool) -> Result<()> {
         let Placed { change, location, ordinal } = placed;
         let location = *location;
         match change {
@@ -287,7 +287,7 @@ impl<'a> Applying<'a> {
             Change::Entity { address, draft } => {
                 let draft = draft.as_ref().ok_or_else(|| corrupt(location, "the row was not read"))?;
                 let ordinal = *ordinal;
-                self.add_entity(&NewEntity { address, draft, neighbours, location, ordinal, is_entered })
+                self.add_entity(&NewEntity { address, draft, lists, location, ordinal, is_entered })
             }
             Change::Blob(id) => {
                 self.mend(TableId::Blobs, &id.0, location);
@@ -367,13 +367,12 @@ impl<'a> Applying<'a> {
     }
 
     fn add_entity(&mut self, entity: &NewEntity<'_>) -> Result<()> {
-        let NewEntity { address, draft, neighbours, location, ordinal, is_entered } = *entity;
+        let NewEntity { address, draft, lists, location, ordinal, is_entered } = *entity;
         let mended = self.mend(TableId::Entities, &address.0, location);
         let is_new = self.index_new(TableId::Entities, key_of(&address.0), location, is_entered)?;
         let old =
             if is_new { None } else { place_of(&self.reader, TableId::Entities, &address.0, u64::MAX)? };
-        let row =
-            self.inner.active.add_entity(address, draft, neighbours, location, (self.revision, ordinal));
+        let row = self.inner.active.add_entity(address, draft, lists, location, (self.revision, ordinal));
         if let Some(old) = old {
             return self.replace_entity(old, row, entity);
         }

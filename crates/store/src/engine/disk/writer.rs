@@ -21,6 +21,7 @@ use super::suspects::Suspects;
 use super::tables::{AppliedBatch, enter_new};
 use crate::batch::{Batch, Operation};
 use crate::budget::{MEMORY_BYTES_MIN, Reservation};
+use crate::columns::RowLists;
 use crate::engine::{Commit, Durability};
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{BATCH_BYTES_MAX, BATCH_OPERATIONS_MAX};
@@ -400,9 +401,10 @@ impl DiskEngine {
             return Ok(commit);
         }
         let encoded = request.encoded.lock();
-        let neighbours = encoded.as_ref().map_or(&[][..], |encoded| encoded.batch.neighbours());
+        let none = RowLists::default();
+        let lists = encoded.as_ref().map_or(&none, |encoded| encoded.batch.lists());
         let (revision, suspects, entered) = (commit.revision, &suspects, &entered);
-        let batch = AppliedBatch { revision, changes: &changes, neighbours, suspects, entered };
+        let batch = AppliedBatch { revision, changes: &changes, lists, suspects, entered };
         let publish = || {
             for placed in &changes {
                 if let Change::EntityRemoved(address) = &placed.change {

@@ -3,10 +3,10 @@
 use statlas_core::Address;
 
 use super::Known;
-use crate::engine::{Engine, StoredEntity};
+use crate::engine::{Engine, NearToken, StoredEntity, TokenQuery};
 use crate::limits::ROWS_MAX;
 use crate::query::Query;
-use crate::testing::sample::query;
+use crate::testing::sample::{query, token_query};
 use crate::testing::twin::{pages, same, same_entities};
 use crate::testing::{Failure, Model, Random};
 
@@ -63,7 +63,7 @@ fn compare_entities(engine: &dyn Engine, model: &Model, known: &Known) -> Result
     Ok(())
 }
 
-/// One query and one search, others for each revision: what answers them is also made anew on opening.
+/// One query and one search of each sort, others for each revision: what answers them is also made anew on opening.
 fn compare_queries(engine: &dyn Engine, model: &Model) -> Result<(), Failure> {
     let mut random = Random::new(model.revision());
     let query = query(&mut random);
@@ -77,5 +77,15 @@ fn compare_queries(engine: &dyn Engine, model: &Model) -> Result<(), Failure> {
     let addresses = |neighbours: Vec<crate::engine::Neighbour>| -> Vec<Address> {
         neighbours.iter().map(|neighbour| neighbour.entity.address).collect()
     };
-    same("near", &addresses(found), &addresses(expected))
+    same("near", &addresses(found), &addresses(expected))?;
+    for except in [None, Some(entity.address)] {
+        let query = TokenQuery { except, ..token_query(&mut random) };
+        let split = |near: Vec<NearToken>| -> (Vec<f64>, Vec<StoredEntity>) {
+            near.into_iter().map(|near| (near.distance, near.entity)).unzip()
+        };
+        let (found, expected) = (split(engine.near_token(&query)?), split(model.near_token(&query)));
+        same("distances of tokens", &found.0, &expected.0)?;
+        same_entities(&format!("{query:?}"), &found.1, &expected.1)?;
+    }
+    Ok(())
 }

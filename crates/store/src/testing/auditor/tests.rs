@@ -7,13 +7,13 @@ use statlas_core::{Address, AddressPrefix, BlobId, Coordinates};
 use super::{Auditor, Hit, Outcome};
 use crate::batch::{Batch, Expected, RecordKey};
 use crate::engine::{
-    CheckReport, Commit, Durability, Engine, Neighbour, Page, ProgressFn, Record, Stats, StoredBlob,
-    StoredEntity,
+    CheckReport, Commit, Durability, Engine, NearToken, Neighbour, Page, ProgressFn, Record, Stats,
+    StoredBlob, StoredEntity, TokenQuery,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::query::{Filter, Query};
 use crate::store::{Options, Store};
-use crate::testing::sample::version;
+use crate::testing::sample::{token, version};
 use crate::testing::simulated_disk::{Crash, SimulatedDisk};
 use crate::testing::{Failure, Random};
 
@@ -33,6 +33,8 @@ enum Fault {
     DeniesBatches,
     ReturnsOtherBytes,
     ReturnsOtherRecords,
+    /// It finds no entity by its token.
+    LosesTokens,
     /// It says that it is damaged, and lacks blobs.
     LosesBlobs,
     /// It says that it is damaged, but not that something may be missing.
@@ -115,6 +117,10 @@ impl Engine for Broken {
         self.engine().near(position, k, except)
     }
 
+    fn near_token(&self, query: &TokenQuery) -> Result<Vec<NearToken>> {
+        if self.has(Fault::LosesTokens) { Ok(Vec::new()) } else { self.engine().near_token(query) }
+    }
+
     fn blob(&self, id: &BlobId) -> Result<Option<StoredBlob>> {
         let lacks = [Fault::LosesBlobs, Fault::PlaysDown, Fault::HidesBlobs].contains(&self.fault);
         let mut found = self.engine().blob(id)?.filter(|_| !lacks);
@@ -175,7 +181,7 @@ impl Engine for Broken {
 
 fn batch(number: usize) -> Batch {
     let mut batch = Batch::new();
-    batch.put_entity(version("a", number));
+    batch.put_entity(version("a", number).with_attachments(Some(token(1)), None));
     batch.put_blob(format!("blob {number}").into_bytes());
     let key = RecordKey::new("c", "k").expect("a legal name");
     batch.put_record(key, number.to_string().into_bytes(), Expected::Any);
@@ -230,6 +236,7 @@ fn every_broken_store_is_noticed() {
         (F::DeniesBatches, Crash::Everything),
         (F::ReturnsOtherBytes, Crash::Everything),
         (F::ReturnsOtherRecords, Crash::Everything),
+        (F::LosesTokens, Crash::Everything),
         (F::HidesBlobs, Crash::Everything),
         (F::ReportsDamage, Crash::Everything),
     ] {

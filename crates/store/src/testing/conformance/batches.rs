@@ -1,5 +1,8 @@
 //! Batches: stored as a whole or not at all, and counted.
 
+use statlas_core::Token;
+use zerocopy::FromBytes;
+
 use super::{Open, Outcome, commit, refused};
 use crate::limits::{BATCH_BYTES_MAX, BATCH_OPERATIONS_MAX, PAYLOAD_BYTES_MAX, RECORD_VALUE_BYTES_MAX};
 use crate::testing::sample::{crowd, plain, version};
@@ -79,6 +82,19 @@ pub(crate) fn a_batch_beyond_its_limits_is_refused(open: Open<'_>) -> Outcome {
         batch.put_blob(vec![0; PAYLOAD_BYTES_MAX + 1]);
     });
     same("too large a blob", &(payload.kind(), payload.operation()), &(ErrorKind::Invalid, Some(1)))?;
+    same("what is visible", &visible(&store)?, &before)
+}
+
+pub(crate) fn a_token_that_breaks_the_rules_of_tokens_is_refused(open: Open<'_>) -> Outcome {
+    let store = open();
+    let before = visible(&store)?;
+    // A slice of tokens in a file is whatever its bytes are.
+    let token = Token::read_from_bytes(&[0xff; Token::BYTES]).expect("any bytes of that length");
+    let error = refused(&store, |batch| {
+        batch.put_blob(b"x".to_vec());
+        batch.put_entity(version("a", 1).with_attachments(Some(token), None));
+    });
+    same("the error", &(error.kind(), error.operation()), &(ErrorKind::Invalid, Some(1)))?;
     same("what is visible", &visible(&store)?, &before)
 }
 

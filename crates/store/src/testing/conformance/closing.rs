@@ -5,9 +5,9 @@ use std::time::Duration;
 use statlas_core::BlobId;
 
 use super::{Open, Outcome, commit};
-use crate::testing::sample::version;
+use crate::testing::sample::{token, version};
 use crate::testing::twin::same;
-use crate::{Batch, Durability, ErrorKind, Expected, Filter, Query, RecordKey};
+use crate::{Batch, Durability, ErrorKind, Expected, Filter, Query, RecordKey, TokenQuery};
 
 pub(crate) fn after_close_every_call_says_so(open: Open<'_>) -> Outcome {
     let store = open();
@@ -35,6 +35,7 @@ pub(crate) fn after_close_every_call_says_so(open: Open<'_>) -> Outcome {
             ("find", engine.find(&Query::default()).map(drop)),
             ("count", engine.count(&Filter::default()).map(drop)),
             ("near", engine.near(entity.coordinates(), 1, None).map(drop)),
+            ("near token", engine.near_token(&TokenQuery::new(token(1), 1)).map(drop)),
             ("blob", engine.blob(&blob).map(drop)),
             ("absent blob", engine.blob(&BlobId::of(b"absent")).map(drop)),
             ("has_blob", engine.has_blob(&blob).map(drop)),

@@ -4,7 +4,7 @@ use statlas_core::BlobId;
 
 use super::{Open, Outcome, commit};
 use crate::testing::random::Random;
-use crate::testing::sample::{crowd, query, token, varied, version};
+use crate::testing::sample::{crowd, query, token, token_query, varied, version};
 use crate::testing::twin::{Twin, pages, same, same_entities};
 use crate::{Batch, Durability, Expected, OrderBy, Query, RecordKey};
 
@@ -30,7 +30,7 @@ fn fill(twin: &mut Twin, seed: u64, durability: &[Durability]) -> Outcome {
     Ok(())
 }
 
-/// Compares more than what is stored: orders, pages and similarity.
+/// Compares more than what is stored: orders, pages, similarity and tokens.
 fn compare(twin: &Twin) -> Outcome {
     twin.compare_all()?;
     let mut random = Random::new(14);
@@ -41,6 +41,9 @@ fn compare(twin: &Twin) -> Outcome {
     }
     for _ in 0..100 {
         twin.compare_find(&query(&mut random))?;
+    }
+    for _ in 0..100 {
+        twin.compare_near_token(&token_query(&mut random))?;
     }
     let positions: Vec<_> = twin.model().entities().step_by(31).cloned().collect();
     positions.iter().try_for_each(|entity| twin.compare_near(&entity.head()?.coordinates, 9, None))

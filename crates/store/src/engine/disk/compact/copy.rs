@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use statlas_core::Address;
 
 use super::output::Output;
-use crate::columns::{Bit, ColumnId, Draft, Rows};
+use crate::columns::{Bit, ColumnId, Draft, RowLists, Rows};
 use crate::engine::disk::DiskEngine;
 use crate::engine::disk::active::Active;
 use crate::engine::disk::dictionary::{DICTIONARY_DAMAGED, PlainTexts};
@@ -271,13 +271,14 @@ impl<'a> Copying<'a> {
         }
         let parts =
             frame.entity_parts().ok_or_else(|| corrupt(old, "the entity's attachments are damaged"))?;
-        let mut neighbours = Vec::new();
+        let mut lists = RowLists::default();
         let text = cursor.texts.text(parts.text).map_err(|reason| corrupt(old, reason))?;
-        let draft = Draft::read(text, &mut neighbours).map_err(|error| corrupt(old, &error.to_string()))?;
+        let draft = Draft::read(text, parts.token.as_ref(), &mut lists)
+            .map_err(|error| corrupt(old, &error.to_string()))?;
         let address = Address(frame.sha256());
         let revision = cursor.sealed.sidecar.value(row, ColumnId::Revision)?.cast_unsigned();
         let age = (revision, frame.header.ordinal);
-        let new_row = self.tables.add_entity(&address, &draft, &neighbours, new, age);
+        let new_row = self.tables.add_entity(&address, &draft, &lists, new, age);
         let mended = cursor.sealed.sidecar.mended()?;
         if let Some(mended) = mended.iter().find(|mended| mended.row as usize == row) {
             self.tables.add_mended(new_row, (mended.revision, mended.ordinal));

@@ -3,7 +3,7 @@
 use super::contents::{TABLES, TableId};
 use super::filter::FilterShape;
 use super::header::HEADER_BYTES;
-use super::layout::{ALIGNMENT, COLUMNS, Counts, SECTIONS, Section};
+use super::layout::{ALIGNMENT, BLOCK_LISTS, COLUMNS, Counts, SECTIONS, Section};
 use crate::columns::{ColumnId, Extent};
 
 /// A piece of the file with a checksum of its own.
@@ -131,17 +131,19 @@ impl Directory {
                 let bytes = self.chunks[self.number(section, at)].bytes as u64;
                 let extent = if section == Section::Columns { self.extents.get(at).copied() } else { None };
                 let expected = self.counts.chunk_bytes(section, at, extent);
-                let is_odd = section == Section::Neighbours && !bytes.is_multiple_of(8);
+                let list = BLOCK_LISTS.iter().find(|(list, ..)| *list == section);
+                let is_odd = list.is_some_and(|(_, item, _)| !bytes.is_multiple_of(*item as u64));
                 if is_odd || expected.is_some_and(|expected| expected != bytes) {
                     return Err(format!("the length of {} is impossible", section.part(at)));
                 }
             }
         }
-        let neighbours_bytes: u64 = (0..self.counts.blocks() as usize)
-            .map(|block| self.chunks[self.number(Section::Neighbours, block)].bytes as u64)
-            .sum();
-        if self.counts.get(Section::Neighbours).checked_mul(8) != Some(neighbours_bytes) {
-            return Err("the number of neighbours is impossible".to_owned());
+        for (section, item, what) in BLOCK_LISTS {
+            let bytes = |block: usize| self.chunks[self.number(section, block)].bytes as u64;
+            let bytes: u64 = (0..self.counts.blocks() as usize).map(bytes).sum();
+            if self.counts.get(section).checked_mul(item as u64) != Some(bytes) {
+                return Err(format!("the number of {what} is impossible"));
+            }
         }
         Ok(())
     }

@@ -80,7 +80,7 @@ impl Contents<'_> {
         let entries: usize = tables.iter().map(Vec::len).sum();
         let block = |block: &&PackedBlock| {
             let columns: usize = block.columns.iter().map(|column| column.bytes().len()).sum();
-            columns + size_of_val(&*block.neighbours)
+            columns + size_of_val(&*block.neighbours) + size_of_val(&*block.tokens)
         };
         // A filter takes three bytes a key at most, where it is large enough to matter.
         entries * (TABLE_ENTRY_BYTES + 3) + self.blocks.iter().map(block).sum::<usize>() + SLACK_BYTES
@@ -126,17 +126,21 @@ impl Draft {
         }
     }
 
-    /// Adds the columns of all blocks, then their neighbours; returns the extents of the columns.
+    /// Adds the columns of all blocks, then their neighbours, then their tokens; returns the extents of the columns.
     fn blocks(&mut self, blocks: &[&PackedBlock], rows: usize) -> Vec<Extent> {
         let mut extents = Vec::new();
         self.counts.set(Section::Columns, rows);
         self.counts.set(Section::Neighbours, blocks.iter().map(|block| block.neighbours.len()).sum());
+        self.counts.set(Section::Tokens, blocks.iter().map(|block| block.tokens.len()).sum());
         for column in blocks.iter().flat_map(|block| &block.columns) {
             extents.push(column.extent());
             self.chunk(|out| out.extend_from_slice(column.bytes()));
         }
         for block in blocks {
             self.chunk(|out| out.extend_from_slice(block.neighbours.as_bytes()));
+        }
+        for block in blocks {
+            self.chunk(|out| out.extend_from_slice(block.tokens.as_bytes()));
         }
         extents
     }

@@ -1,5 +1,6 @@
 //! Any bytes as a sidecar: for a fuzz target, and for this crate's own tests of damage.
 
+use statlas_core::{AXES, Space, Token};
 use zerocopy::FromBytes;
 
 use super::contents::{TABLES, TableId};
@@ -8,7 +9,8 @@ use super::header::{CRC_AT, HEADER_BYTES, Header, MAGIC, VERSION};
 use super::layout::Counts;
 use super::memory::{AlignedBytes, SidecarMemory};
 use super::reader::Sidecar;
-use crate::columns::{ColumnId, Rows};
+use crate::columns::{ColumnId, Rows, near_token};
+use crate::engine::TokenQuery;
 
 /// Opens bytes as a sidecar and uses all of it, twice: as they are, and with every checksum made right, so
 /// that what stands behind the checksums is reached too. Must not panic, whatever the bytes are.
@@ -74,7 +76,15 @@ fn use_rows(sidecar: &Sidecar) {
             std::hint::black_box(&neighbours[begin..end]);
             begin = end;
         }
+        let (ends, tokens) = (sidecar.column(block, ColumnId::TokensEnd), sidecar.tokens(block));
+        let (Ok(ends), Ok(tokens)) = (ends, tokens) else { continue };
+        for at in 0..ends.len() {
+            std::hint::black_box(&tokens[..ends.get(at) as usize]);
+        }
     }
+    let mut token = Token::EMPTY;
+    token.set_axes(Space::Motor, [0; AXES]);
+    let _ = std::hint::black_box(near_token(&[sidecar], &TokenQuery::new(token, 3), None));
 }
 
 /// Makes the checksums and the lengths of the file right, as far as the header's counts make sense.

@@ -1,5 +1,7 @@
 //! Which chunks a sidecar has: their order, their number and their lengths follow from a few counts.
 
+use statlas_core::Token;
+
 use super::contents::{TABLES, TableId};
 use crate::columns::{BLOCK_ROWS, ColumnId, Extent};
 
@@ -12,6 +14,9 @@ pub(super) const TABLE_ENTRY_BYTES: usize = 12;
 /// Entries of the list of records in a chunk: their names make it longer.
 pub(super) const RECORD_CHUNK_ENTRIES: usize = 256;
 pub(super) const COLUMNS: usize = ColumnId::ALL.len();
+/// The lists of each block, the bytes of one of their items, and what these are.
+pub(super) const BLOCK_LISTS: [(Section, usize, &str); 2] =
+    [(Section::Neighbours, size_of::<u64>(), "neighbours"), (Section::Tokens, Token::BYTES, "tokens")];
 
 /// Chunks of one sort.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +32,7 @@ pub(super) enum Section {
     RecordsFilter,
     Columns,
     Neighbours,
+    Tokens,
     Names,
     Bits,
     Effects,
@@ -40,7 +46,7 @@ pub(super) const SECTIONS: usize = Section::ALL.len();
 
 impl Section {
     /// Every section, in the order of the file.
-    pub(super) const ALL: [Self; 17] = [
+    pub(super) const ALL: [Self; 18] = [
         Self::Entities,
         Self::Blobs,
         Self::Ids,
@@ -51,6 +57,7 @@ impl Section {
         Self::RecordsFilter,
         Self::Columns,
         Self::Neighbours,
+        Self::Tokens,
         Self::Names,
         Self::Bits,
         Self::Effects,
@@ -81,6 +88,7 @@ impl Section {
             Self::RecordsFilter => "the filter of records".to_owned(),
             Self::Columns => format!("column {:?} of block {}", ColumnId::ALL[at % COLUMNS], at / COLUMNS),
             Self::Neighbours => format!("the neighbours of block {at}"),
+            Self::Tokens => format!("the tokens of block {at}"),
             Self::Names => "the list of names".to_owned(),
             Self::Bits => "the bits of rows".to_owned(),
             Self::Effects => "the list of effects".to_owned(),
@@ -93,7 +101,7 @@ impl Section {
 }
 
 /// How many items each section has: entries of a table or list, fingerprints of a filter, rows of the columns
-/// and of the bits, neighbours, names.
+/// and of the bits, neighbours, tokens, names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Counts(pub(super) [u64; SECTIONS]);
 
@@ -128,7 +136,7 @@ impl Counts {
             }
             Section::RecordList => self.get(section).div_ceil(RECORD_CHUNK_ENTRIES as u64),
             Section::Columns => self.blocks().saturating_mul(COLUMNS as u64),
-            Section::Neighbours => self.blocks(),
+            Section::Neighbours | Section::Tokens => self.blocks(),
             _ => self.get(section).min(1),
         }
     }
@@ -170,7 +178,7 @@ impl Counts {
             Section::Bits => Some(items.div_ceil(64).saturating_mul(16)),
             Section::Effects | Section::Mended | Section::Marks => Some(items.saturating_mul(16)),
             Section::Removals => Some(items.saturating_mul(48)),
-            Section::Neighbours | Section::Names | Section::RecordList => None,
+            Section::Neighbours | Section::Tokens | Section::Names | Section::RecordList => None,
         }
     }
 }

@@ -3,12 +3,13 @@
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use statlas_core::Token;
 use zerocopy::FromBytes;
 
 use super::contents::{Effect, Identity, Mark, Mended, Removal, Summary, TABLES, TableId};
 use super::directory::Directory;
 use super::header::{HEADER_BYTES, Header};
-use super::layout::{ALIGNMENT, Section};
+use super::layout::{ALIGNMENT, COLUMNS, Section};
 use super::lists::{Entry, read_all, read_bits, read_names};
 use super::memory::SidecarMemory;
 use crate::columns::{Bits, Column, ColumnId, Names, Rows};
@@ -162,25 +163,34 @@ impl Sidecar {
                 "its checksum is wrong; the file is made again when the store was closed and is opened";
             return Err(self.corrupt(section, at, reason));
         }
-        let is_ends = |at: usize| ColumnId::ALL[at % ColumnId::ALL.len()] == ColumnId::NeighboursEnd;
-        if section == Section::Columns && is_ends(at) && !self.ends_fit(at, &bytes[..chunk.bytes]) {
-            return Err(self.corrupt(section, at, "it names neighbours that are not there"));
+        if section == Section::Columns && !self.ends_fit(at, &bytes[..chunk.bytes]) {
+            let what =
+                if ColumnId::ALL[at % COLUMNS] == ColumnId::TokensEnd { "tokens" } else { "neighbours" };
+            return Err(self.corrupt(section, at, &format!("it names {what} that are not there")));
         }
         Ok(())
     }
 
-    /// Whether the ends of neighbours ascend and stay within the list of the block, so that who slices the
-    /// list with them need not ask.
+    /// Whether a column, if it has the ends of a list, ascends and stays within the list of the block, so that who slices
+    /// the list with it need not ask. Each row has one token at most, and all of them belong to a row.
     fn ends_fit(&self, at: usize, bytes: &[u8]) -> bool {
-        let block = at / ColumnId::ALL.len();
-        let neighbours = self.directory.chunks[self.directory.number(Section::Neighbours, block)].bytes / 8;
-        let Some(column) = self.packed(block, ColumnId::NeighboursEnd, bytes) else { return false };
+        let (block, column) = (at / COLUMNS, ColumnId::ALL[at % COLUMNS]);
+        let items = |list: Section, item: usize| {
+            (self.directory.chunks[self.directory.number(list, block)].bytes / item) as i64
+        };
+        let (items, step) = match column {
+            ColumnId::NeighboursEnd => (items(Section::Neighbours, size_of::<u64>()), i64::MAX),
+            ColumnId::TokensEnd => (items(Section::Tokens, Token::BYTES), 1),
+            _ => return true,
+        };
+        let Some(ends) = self.packed(block, column, bytes) else { return false };
         let mut before = 0;
-        (0..column.len()).all(|row| {
-            let (begin, end) = (before, column.get(row));
+        let do_ascend = (0..ends.len()).all(|row| {
+            let (begin, end) = (before, ends.get(row));
             before = end;
-            begin <= end && end as u64 <= neighbours as u64
-        })
+            begin <= end && end <= begin.saturating_add(step) && end <= items
+        });
+        do_ascend && (column == ColumnId::NeighboursEnd || before == items)
     }
 
     /// Reads and verifies every chunk, so that nobody waits for that later.

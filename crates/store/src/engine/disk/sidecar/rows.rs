@@ -1,5 +1,6 @@
 //! The rows of a sidecar, read in place.
 
+use statlas_core::Token;
 use zerocopy::FromBytes;
 
 use super::layout::{COLUMNS, Section};
@@ -37,6 +38,12 @@ impl Rows for Sidecar {
         self.check_block(block)?;
         <[u64]>::ref_from_bytes(self.chunk(Section::Neighbours, block)?)
             .map_err(|_| self.corrupt(Section::Neighbours, block, "its length is impossible"))
+    }
+
+    fn tokens(&self, block: usize) -> Result<&[Token]> {
+        self.check_block(block)?;
+        <[Token]>::ref_from_bytes(self.chunk(Section::Tokens, block)?)
+            .map_err(|_| self.corrupt(Section::Tokens, block, "its length is impossible"))
     }
 }
 

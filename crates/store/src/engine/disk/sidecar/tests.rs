@@ -28,6 +28,7 @@ fn assert_holds(sidecar: &Sidecar, sample: &Sample) {
     assert!(sidecar.bits().words().eq(sample.bits.words()));
     for (number, block) in sample.blocks.iter().enumerate() {
         assert_eq!(sidecar.neighbours(number).expect("it is whole"), &*block.packed.neighbours);
+        assert_eq!(sidecar.tokens(number).expect("it is whole"), &*block.packed.tokens);
         for column in ColumnId::ALL {
             let found = sidecar.column(number, column).expect("it is whole");
             let expected = &block.columns[column as usize];
@@ -143,7 +144,10 @@ fn the_header_has_the_bytes_that_the_format_promises() {
     assert_eq!((number(88), number(96), number(104)), (5000, summary.garbage_bytes, summary.husk_bytes));
     assert_eq!((number(112), number(120)), (summary.records_live, bytes.len() as u64));
     assert_eq!([number(136), number(144), number(152), number(160)], [3, 2, 3, 1]);
-    assert_eq!(bytes[272..276], crc32c::crc32c(&bytes[number(128) as usize..]).to_le_bytes());
+    let [rows, neighbours, tokens] = [200, 208, 216].map(number);
+    let block = &sample.blocks[0].packed;
+    assert_eq!((rows, neighbours, tokens), (3, block.neighbours.len() as u64, block.tokens.len() as u64));
+    assert_eq!(bytes[280..284], crc32c::crc32c(&bytes[number(128) as usize..]).to_le_bytes());
     assert_eq!(bytes[316..320], crc32c::crc32c(&bytes[..316]).to_le_bytes());
     // The first chunk: the keys of the three entities, then their values.
     let mut entities = sample.tables[0].clone();

@@ -117,6 +117,7 @@ impl Sidecar {
             });
             findings.expect(ascend, || format!("the places of block {block} don't ascend in the segment"));
             self.verify_neighbours(findings, block)?;
+            self.verify_tokens(findings, block)?;
         }
         Ok(())
     }
@@ -135,6 +136,13 @@ impl Sidecar {
         findings.expect(begin == neighbours.len(), || {
             format!("block {block} has neighbours that belong to no row")
         });
+        Ok(())
+    }
+
+    fn verify_tokens(&self, findings: &mut Findings<'_>, block: usize) -> Result<()> {
+        // The ends lead to all of them, or the column would have been an error.
+        let are_tokens = self.tokens(block)?.iter().all(|token| token.check().is_ok());
+        findings.expect(are_tokens, || format!("the tokens of block {block} break the rules of tokens"));
         Ok(())
     }
 

@@ -3,13 +3,15 @@
 use proptest::prelude::*;
 
 use super::sample::{Sample, Sizes, offset_of, open};
-use crate::columns::{ColumnId, Rows};
+use crate::columns::{ColumnId, Rows, near_token};
+use crate::engine::TokenQuery;
 use crate::engine::disk::sidecar::directory::Directory;
 use crate::engine::disk::sidecar::exercise::{exercise, seal};
 use crate::engine::disk::sidecar::header::{HEADER_BYTES, Header};
 use crate::engine::disk::sidecar::layout::{SECTIONS, Section};
 use crate::engine::disk::sidecar::{Sidecar, TableId};
 use crate::error::ErrorKind;
+use crate::testing::token;
 
 /// Where the counts begin in the header.
 const COUNTS_AT: usize = 136;
@@ -55,8 +57,11 @@ fn answers(sidecar: &Sidecar, keys: &[u64]) -> Vec<Option<String>> {
             all.push(answer(filter.map(|filter| filter.map(|filter| filter.may_hold(*key)))));
         }
     }
+    let query = TokenQuery::new(token(1), 100);
+    all.push(answer(near_token(&[sidecar], &query, None)));
     for block in 0..sidecar.blocks() {
         all.push(answer(sidecar.neighbours(block)));
+        all.push(answer(sidecar.tokens(block)));
         for column in ColumnId::ALL {
             let values = sidecar.column(block, column);
             let values = values.map(|values| (0..values.len()).map(|at| values.get(at)).collect::<Vec<_>>());
@@ -224,6 +229,8 @@ fn what_makes_no_sense_is_found_by_a_check_although_its_checksum_is_right() {
         forgery.directory_behind_chunks()[extent..extent + 8].copy_from_slice(&last.to_le_bytes());
     };
     check(&ends, "block 0 has neighbours that belong to no row");
+    let token = |forgery: &mut Forgery| forgery.chunk(Section::Tokens, 0)[53] ^= 1;
+    check(&token, "the tokens of block 0 break the rules of tokens");
 }
 
 #[test]
@@ -253,6 +260,26 @@ fn what_a_reader_could_stumble_over_is_an_error_although_its_checksum_is_right()
     let expected =
         "log/00000007.idx: column NeighboursEnd of block 0: it names neighbours that are not there";
     assert_eq!(error.to_string(), expected);
+    // The ends of tokens ascend by one at most, and the last token belongs to a row.
+    let first = |forgery: &mut Forgery| forgery.column(ColumnId::TokensEnd)[..2].fill(2);
+    let back = |forgery: &mut Forgery| forgery.column(ColumnId::TokensEnd)[1380..1382].fill(0);
+    let last = |forgery: &mut Forgery| {
+        let ends = forgery.column(ColumnId::TokensEnd);
+        let ends = ends.as_chunks_mut::<2>().0;
+        let last = u16::from_le_bytes(*ends.last().expect("there are rows"));
+        ends.iter_mut().for_each(|end| *end = u16::from_le_bytes(*end).min(last - 1).to_le_bytes());
+    };
+    for change in [&first as &dyn Fn(&mut Forgery), &back, &last] {
+        let mut forgery = Forgery::new();
+        change(&mut forgery);
+        let sidecar = forgery.open().unwrap_or_else(|reason| panic!("{reason}"));
+        let error = sidecar.column(0, ColumnId::TokensEnd).expect_err("it is an error");
+        let expected = "log/00000007.idx: column TokensEnd of block 0: it names tokens that are not there";
+        assert_eq!(error.to_string(), expected);
+        let near = near_token(&[&sidecar], &TokenQuery::new(token(1), 3), None);
+        assert_eq!(near.expect_err("it is an error").kind(), ErrorKind::Corrupt);
+    }
+    let sidecar = Forgery::new().open().unwrap_or_else(|reason| panic!("{reason}"));
     let error = sidecar.value(70_000, ColumnId::Place).expect_err("it is an error");
     assert_eq!(error.to_string(), "log/00000007.idx: there is no block 1");
     // 700 rows leave 4 bits of the last word unused.
@@ -281,6 +308,7 @@ fn lengths_that_contradict_each_other_are_refused_although_their_checksums_are_r
     check(&|forgery| forgery.bytes[item(Section::Bits)] += 1, "the header's numbers of rows");
     check(&|forgery| forgery.bytes[item(Section::Columns) + 7] = 1, "the header's numbers of rows");
     check(&|forgery| forgery.bytes[item(Section::Neighbours)] ^= 1, "the number of neighbours");
+    check(&|forgery| forgery.bytes[item(Section::Tokens)] ^= 1, "the number of tokens");
     check(&|forgery| forgery.bytes[item(Section::Names)] -= 1, "the list of names");
     check(&|forgery| forgery.bytes[item(Section::IdsFilter)] ^= 1, "shape of a filter");
     let directory = |forgery: &mut Forgery, at: usize, more: u8| {
@@ -299,11 +327,18 @@ fn lengths_that_contradict_each_other_are_refused_although_their_checksums_are_r
         &|forgery| directory(forgery, SHAPES_BYTES + 32, 1),
         "the length of chunk 2 of the index of entities",
     );
-    let neighbours = |forgery: &mut Forgery| {
-        let number = forgery.directory.number(Section::Neighbours, 0);
-        directory(forgery, SHAPES_BYTES + 16 * number, 1);
-    };
-    check(&neighbours, "the length of the neighbours of block 0");
+    for (section, expected) in [
+        (Section::Neighbours, "the length of the neighbours of block 0"),
+        (Section::Tokens, "the length of the tokens of block 0"),
+    ] {
+        let shorter = |forgery: &mut Forgery| {
+            let number = forgery.directory.number(section, 0);
+            let bytes = forgery.directory.chunks[number].bytes - 1;
+            let at = forgery.directory_at + SHAPES_BYTES + 16 * number;
+            forgery.bytes[at..at + 8].copy_from_slice(&bytes.to_le_bytes());
+        };
+        check(&shorter, expected);
+    }
     let behind = |forgery: &mut Forgery| *forgery.bytes.last_mut().expect("it has bytes") = 1;
     check(&behind, "the directory goes on where it should end");
     // Sealing puts the directory where the counts say.

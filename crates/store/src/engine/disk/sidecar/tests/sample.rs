@@ -10,7 +10,7 @@ use crate::engine::disk::sidecar::{
     AlignedBytes, Contents, Effect, EffectKind, Identity, Mark, Mended, RecordEntry, Removal, RemovalKind,
     Sidecar, SidecarMemory, Summary, TableId, name_hash,
 };
-use crate::testing::Random;
+use crate::testing::{Random, varied_token};
 
 /// How much of everything there is.
 #[derive(Debug, Clone, Copy, Default)]
@@ -166,12 +166,15 @@ pub(super) fn open(bytes: &[u8], identity: &Identity) -> Result<Sidecar, String>
 }
 
 fn block(random: &mut Random, first: usize, rows: usize, names: &Names) -> Block {
-    let mut neighbours = Vec::new();
+    let (mut neighbours, mut tokens) = (Vec::new(), Vec::new());
     let mut columns: [Vec<i64>; ColumnId::ALL.len()] = Default::default();
     for row in 0..rows {
         let mut own: Vec<u64> = (0..random.below(4)).map(|_| random.bits()).collect();
         own.sort_unstable();
         neighbours.extend(own);
+        if random.chance(40) {
+            tokens.push(varied_token(random));
+        }
         for column in ColumnId::ALL {
             let value = match column {
                 ColumnId::Place => 10 + (first + row) as i64,
@@ -179,6 +182,7 @@ fn block(random: &mut Random, first: usize, rows: usize, names: &Names) -> Block
                     random.below(names.identifiers().len()) as i64
                 }
                 ColumnId::NeighboursEnd => neighbours.len() as i64,
+                ColumnId::TokensEnd => tokens.len() as i64,
                 // All alike, spread over all numbers, or a few of them.
                 ColumnId::Profile => 1,
                 ColumnId::Resonance => random.bits().cast_signed(),
@@ -188,5 +192,8 @@ fn block(random: &mut Random, first: usize, rows: usize, names: &Names) -> Block
         }
     }
     let packed = std::array::from_fn(|column| PackedColumn::pack(&columns[column]));
-    Block { columns, packed: PackedBlock { columns: packed, neighbours: neighbours.into() } }
+    Block {
+        columns,
+        packed: PackedBlock { columns: packed, neighbours: neighbours.into(), tokens: tokens.into() },
+    }
 }
