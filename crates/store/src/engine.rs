@@ -12,7 +12,7 @@ use crate::batch::{Batch, BlobForm, RecordKey};
 use crate::budget::Reservation;
 use crate::change::Changes;
 use crate::error::{Error, ErrorKind, Result};
-use crate::query::{Cursor, Filter, Query};
+use crate::query::{Cursor, Filter, Query, TokenQuery};
 
 mod backup;
 pub(crate) mod disk;
@@ -26,7 +26,7 @@ pub use self::backup::{BackupOptions, BackupReport, RestoreReport};
 pub use self::disk::repair;
 pub(crate) use self::freeing::Pinned;
 pub use self::freeing::{FreeOptions, FreeReport, Pins, PinsGuard};
-pub use self::nearness::{NearToken, Neighbour, TokenQuery};
+pub use self::nearness::{NearToken, Neighbour};
 pub use self::reports::{
     CompactOptions, CompactReport, HistoryOutcome, HistoryReport, NotedHead, RepairOptions, RepairReport,
     ScrubOptions, ScrubReport, ScrubStats,

@@ -49,12 +49,12 @@ pub use engine::{BackupOptions, BackupReport, RestoreReport};
 pub use engine::{
     CheckReport, Commit, CompactOptions, CompactReport, Durability, Engine, HistoryOutcome, HistoryReport,
     MemoryHeld, NearToken, Neighbour, NotedHead, Page, Prepared, ProgressFn, Record, RepairOptions,
-    RepairReport, ScrubOptions, ScrubReport, ScrubStats, Stats, StoredBlob, StoredEntity, TokenQuery,
+    RepairReport, ScrubOptions, ScrubReport, ScrubStats, Stats, StoredBlob, StoredEntity,
 };
 pub use engine::{FreeOptions, FreeReport, Pins, PinsGuard};
 pub use error::{Error, ErrorKind, Result};
 pub use files::{FileReader, Files, StoredFile};
 pub use loader::Loader;
-pub use query::{Cursor, Filter, Interval, OrderBy, Query};
+pub use query::{Cursor, Filter, Interval, OrderBy, Query, TokenQuery};
 pub use statlas_tokens::Metric;
 pub use store::{Location, Options, Reached, Store};

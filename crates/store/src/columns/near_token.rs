@@ -4,8 +4,8 @@ use statlas_core::Token;
 use statlas_tokens::Nearest;
 
 use super::{BLOCK_ROWS, Bit, Column, ColumnId, RowId, Rows, whole_column};
-use crate::engine::TokenQuery;
 use crate::error::{Error, ErrorKind, Result};
+use crate::query::TokenQuery;
 
 /// A row and how far its token is.
 #[derive(Debug, Clone, Copy)]

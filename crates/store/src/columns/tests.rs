@@ -9,8 +9,8 @@ use super::{
     RowPlace, Rows, TokenNear, count, find, near, near_token,
 };
 use crate::batch::{Batch, Operation};
-use crate::engine::TokenQuery;
 use crate::error::{ErrorKind, Result};
+use crate::query::TokenQuery;
 use crate::query::{Cursor, Filter, Interval, OrderBy, Query};
 use crate::testing::{Model, Random, filter, neighbours, query, token_query, varied};
 

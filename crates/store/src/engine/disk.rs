@@ -83,11 +83,11 @@ use crate::engine::{BackupOptions, BackupReport, FreeOptions, FreeReport, Pins};
 use crate::engine::{
     CheckReport, Commit, CompactOptions, CompactReport, Durability, Engine, HistoryReport, MemoryHeld,
     NearToken, Neighbour, NotedHead, Page, Prepared, PreparedForm, ProgressFn, Record, ScrubOptions,
-    ScrubReport, Stats, StoredBlob, StoredEntity, TokenQuery,
+    ScrubReport, Stats, StoredBlob, StoredEntity,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::key_of;
-use crate::query::{Filter, Query};
+use crate::query::{Filter, Query, TokenQuery};
 use crate::store::Options;
 
 #[cfg(feature = "testing")]

@@ -20,12 +20,12 @@ use crate::columns::{
 use crate::engine::waiting::Waiting;
 use crate::engine::{
     CheckReport, Commit, Durability, Engine, NearToken, Neighbour, Page, ProgressFn, Record, Stats,
-    StoredBlob, StoredEntity, TokenQuery,
+    StoredBlob, StoredEntity,
 };
 use crate::engine::{FreeOptions, FreeReport, Pins};
 use crate::error::{Error, ErrorKind, Result};
 use crate::overlay::{Holdings, Overlay, judge};
-use crate::query::{Filter, Query};
+use crate::query::{Filter, Query, TokenQuery};
 
 /// A store in memory.
 pub(crate) struct MemoryEngine {

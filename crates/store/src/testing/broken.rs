@@ -14,11 +14,11 @@ use crate::change::{Change, ChangeKind, Changes};
 use crate::engine::memory::MemoryEngine;
 use crate::engine::{
     CheckReport, Commit, Durability, Engine, NearToken, Neighbour, Page, ProgressFn, Record, Stats,
-    StoredBlob, StoredEntity, TokenQuery,
+    StoredBlob, StoredEntity,
 };
 use crate::engine::{FreeOptions, FreeReport, Pins};
 use crate::error::Result;
-use crate::query::{Filter, Interval, OrderBy, Query};
+use crate::query::{Filter, Interval, OrderBy, Query, TokenQuery};
 use crate::store::Store;
 
 /// What is wrong with an engine. Everything else is as it should be.

@@ -14,9 +14,9 @@ use statlas_tokens::Metric;
 
 use crate::batch::{Batch, BlobForm, EntityChange, Expected, Operation, RecordKey};
 use crate::engine::freeing::REMOVALS_TOGETHER;
-use crate::engine::{Commit, NearToken, Neighbour, Record, StoredBlob, StoredEntity, TokenQuery};
+use crate::engine::{Commit, NearToken, Neighbour, Record, StoredBlob, StoredEntity};
 use crate::error::ErrorKind;
-use crate::query::{Filter, OrderBy, Query};
+use crate::query::{Filter, OrderBy, Query, TokenQuery};
 
 /// The contents of a store and the rules for changing them.
 #[derive(Debug, Clone, Default)]

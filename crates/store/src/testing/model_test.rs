@@ -12,8 +12,9 @@ use super::sample::{adjacency, neighbours, query, token, token_query, varied};
 use super::twin::{Twin, same, same_entities};
 use super::{Failure, Place, Random};
 use crate::batch::{Batch, BlobForm, Expected, RecordKey};
-use crate::engine::{CompactOptions, Durability, FreeOptions, StoredEntity, TokenQuery};
+use crate::engine::{CompactOptions, Durability, FreeOptions, StoredEntity};
 use crate::files::manifest_of;
+use crate::query::TokenQuery;
 
 /// How much the model test does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

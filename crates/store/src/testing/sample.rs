@@ -9,7 +9,7 @@ use statlas_core::{
 use statlas_tokens::Metric;
 
 use super::random::Random;
-use crate::engine::TokenQuery;
+use crate::query::TokenQuery;
 use crate::query::{Filter, Interval, OrderBy, Query};
 
 const REALM_NAMES: [&str; 5] = ["data", "void", "system", "narrative", "a_realm_of_its_own_with_32_bytes"];

@@ -8,10 +8,10 @@ use super::Failure;
 use super::model::Model;
 use crate::batch::Batch;
 use crate::engine::{
-    Commit, Durability, Engine, FreeOptions, FreeReport, NearToken, Neighbour, StoredEntity, TokenQuery,
+    Commit, Durability, Engine, FreeOptions, FreeReport, NearToken, Neighbour, StoredEntity,
 };
 use crate::limits::ROWS_MAX;
-use crate::query::{Filter, Query};
+use crate::query::{Filter, Query, TokenQuery};
 use crate::store::Store;
 
 type Outcome<T = ()> = Result<T, Failure>;

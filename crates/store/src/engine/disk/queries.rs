@@ -13,10 +13,10 @@ use super::sidecar::TableId;
 use super::tables::Inner;
 use super::view::{View, row_at};
 use crate::columns::{self, ColumnId, RowId, Rows};
-use crate::engine::{NearToken, Neighbour, Page, TokenQuery};
+use crate::engine::{NearToken, Neighbour, Page};
 use crate::error::Result;
 use crate::index::key_of;
-use crate::query::{Filter, Query};
+use crate::query::{Filter, Query, TokenQuery};
 
 /// The rows of all segments, in the order of the log.
 struct Parts<'a> {

@@ -3,9 +3,9 @@
 use statlas_core::Address;
 
 use super::Known;
-use crate::engine::{Engine, NearToken, StoredEntity, TokenQuery};
+use crate::engine::{Engine, NearToken, StoredEntity};
 use crate::limits::ROWS_MAX;
-use crate::query::Query;
+use crate::query::{Query, TokenQuery};
 use crate::testing::sample::{query, token_query};
 use crate::testing::twin::{pages, same, same_entities};
 use crate::testing::{Failure, Model, Random};

@@ -8,10 +8,10 @@ use super::{Auditor, Hit, Outcome};
 use crate::batch::{Batch, Expected, RecordKey};
 use crate::engine::{
     CheckReport, Commit, Durability, Engine, NearToken, Neighbour, Page, ProgressFn, Record, Stats,
-    StoredBlob, StoredEntity, TokenQuery,
+    StoredBlob, StoredEntity,
 };
 use crate::error::{Error, ErrorKind, Result};
-use crate::query::{Filter, Query};
+use crate::query::{Filter, Query, TokenQuery};
 use crate::store::{Options, Store};
 use crate::testing::sample::{token, version};
 use crate::testing::simulated_disk::{Crash, SimulatedDisk};

@@ -10,7 +10,7 @@ use super::layout::Counts;
 use super::memory::{AlignedBytes, SidecarMemory};
 use super::reader::Sidecar;
 use crate::columns::{ColumnId, Rows, near_token};
-use crate::engine::TokenQuery;
+use crate::query::TokenQuery;
 
 /// Opens bytes as a sidecar and uses all of it, twice: as they are, and with every checksum made right, so
 /// that what stands behind the checksums is reached too. Must not panic, whatever the bytes are.

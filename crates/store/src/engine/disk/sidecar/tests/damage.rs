@@ -4,13 +4,13 @@ use proptest::prelude::*;
 
 use super::sample::{Sample, Sizes, offset_of, open};
 use crate::columns::{ColumnId, Rows, near_token};
-use crate::engine::TokenQuery;
 use crate::engine::disk::sidecar::directory::Directory;
 use crate::engine::disk::sidecar::exercise::{exercise, seal};
 use crate::engine::disk::sidecar::header::{HEADER_BYTES, Header};
 use crate::engine::disk::sidecar::layout::{SECTIONS, Section};
 use crate::engine::disk::sidecar::{Sidecar, TableId};
 use crate::error::ErrorKind;
+use crate::query::TokenQuery;
 use crate::testing::token;
 
 /// Where the counts begin in the header.
