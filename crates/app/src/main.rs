@@ -24,6 +24,7 @@ mod session;
 mod settings;
 mod table;
 mod time_span;
+mod token_argument;
 
 use std::process::ExitCode;
 

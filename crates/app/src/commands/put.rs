@@ -18,12 +18,14 @@ use crate::input::Input;
 use crate::output::Output;
 use crate::progress::Unit;
 use crate::session::Session;
+use crate::token_argument::{self, Missing};
 
 const EXAMPLES: &str = "\
 Examples:
   statlas put entity.json
   statlas generate --count 1 | statlas put -
-  statlas put entity.json --file picture.png           (statlas get --file OUT WHAT writes it back)";
+  statlas put entity.json --file picture.png           (statlas get --file OUT WHAT writes it back)
+  statlas put entity.json --token @token.json          (statlas near --token finds it)";
 
 /// Store one entity
 ///
@@ -39,10 +41,16 @@ pub(crate) struct Arguments {
     /// Store this file too and attach it to the entity
     #[arg(long, value_name = "PATH")]
     file: Option<PathBuf>,
+    /// Attach this token to the entity: as JSON, as 128 hex digits, or in a file (@FILE, @- for standard input)
+    #[arg(long, value_name = "TOKEN")]
+    token: Option<String>,
 }
 
 pub(crate) fn run(arguments: &Arguments, session: &Session) -> Result<()> {
-    let (place, entity) = read(&arguments.entity)?;
+    let (place, mut entity) = read(&arguments.entity)?;
+    if let Some(text) = &arguments.token {
+        entity = attach_token(text, &place, entity)?;
+    }
     let store = session.open_or_create(Durability::Synced)?;
     let mut batch = Batch::new();
     // Kept until the entity is stored, so that nobody frees the file before.
@@ -130,6 +138,28 @@ fn store_file(
     };
     anyhow::ensure!(bytes == metadata.len(), "{} changed while it was read", path.display());
     Ok(id)
+}
+
+/// Attaches a token to an entity; one that carries a token already must carry this one.
+fn attach_token(text: &str, place: &Place, entity: Entity) -> Result<Entity> {
+    let token = token_argument::literal(text, Missing::Refused)?.ok_or_else(|| {
+        Failure::usage(format!("--token: found {text:?}; allowed: {}", token_argument::LITERALS))
+    })?;
+    match entity.token() {
+        Some(carried) if carried.to_bytes() != token.to_bytes() => {
+            let error = EntityError::new(
+                EntityErrorKind::Token,
+                "token",
+                "another token in the entity",
+                "the one of --token, or none",
+            );
+            Err(Failure::refused(place.clone(), Reason::Entity(error)).into())
+        }
+        _ => {
+            let blob = entity.blob();
+            Ok(entity.with_attachments(Some(token), blob))
+        }
+    }
 }
 
 /// Names a file in an entity; one that names its file already must name this one.

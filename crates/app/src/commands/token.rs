@@ -109,7 +109,8 @@ fn write_hex(bytes: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-fn read_hex(text: &[u8]) -> Result<[u8; Token::BYTES], EntityError> {
+/// The bytes that 128 hex digits stand for.
+pub(crate) fn read_hex(text: &[u8]) -> Result<[u8; Token::BYTES], EntityError> {
     let text = text.trim_ascii();
     let refused = |found: String| {
         Err(EntityError::new(EntityErrorKind::Token, "", found, "the 64 bytes of a token as 128 hex digits"))

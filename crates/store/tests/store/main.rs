@@ -14,6 +14,7 @@ mod free;
 mod healed;
 mod history;
 mod model;
+mod near_token;
 mod places;
 mod records;
 mod repair;
