@@ -7,6 +7,7 @@ use statlas_core::{Address, BlobId};
 use statlas_store::testing::{Crash, Random, SimulatedDisk, crowd, neighbours, varied, version};
 use statlas_store::{
     Batch, Durability, ErrorKind, Expected, Filter, Options, Query, RecordKey, ScrubOptions, Store,
+    TokenQuery,
 };
 
 use super::files::{seal, seal_segment};
@@ -140,6 +141,7 @@ fn use_store(store: &Store) {
         drop(engine.versions(whole.id()));
         drop(engine.near(whole.coordinates(), 2, None));
         drop(store.neighbours(whole.id(), 2, 10));
+        drop(whole.token().map(|token| engine.near_token(&TokenQuery::new(*token, 3))));
     }
     drop(engine.count(&Filter { latest: true, ..Filter::default() }));
     drop(engine.records(COLLECTION, None, 100));

@@ -20,6 +20,7 @@ mod large_file;
 mod load;
 mod lookup;
 mod memory;
+mod near_token;
 mod open;
 mod query;
 mod report;
@@ -55,6 +56,7 @@ const SECTIONS: [Section; 9] = [
     ("open", "opening that store", open::run),
     ("lookup", "random lookups by address in that store", lookup::run),
     ("query", "coordinate queries in that store", query::run),
+    ("near", "searches by attached token, in a store of entities that carry one", near_token::run),
     ("import", "`statlas import` of small real files into a new store", import::run),
     ("large", "one large file into a store and out again", large_file::run),
     ("memory", "strategies for little memory on and off, in processes whose memory is limited", memory::run),

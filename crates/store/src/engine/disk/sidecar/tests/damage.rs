@@ -261,7 +261,10 @@ fn what_a_reader_could_stumble_over_is_an_error_although_its_checksum_is_right()
         "log/00000007.idx: column NeighboursEnd of block 0: it names neighbours that are not there";
     assert_eq!(error.to_string(), expected);
     // The ends of tokens ascend by one at most, and the last token belongs to a row.
-    let first = |forgery: &mut Forgery| forgery.column(ColumnId::TokensEnd)[..2].fill(2);
+    let first = |forgery: &mut Forgery| {
+        let ends = forgery.column(ColumnId::TokensEnd).as_chunks_mut::<2>().0;
+        ends.iter_mut().for_each(|end| *end = u16::from_le_bytes(*end).max(2).to_le_bytes());
+    };
     let back = |forgery: &mut Forgery| forgery.column(ColumnId::TokensEnd)[1380..1382].fill(0);
     let last = |forgery: &mut Forgery| {
         let ends = forgery.column(ColumnId::TokensEnd);
