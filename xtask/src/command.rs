@@ -87,6 +87,6 @@ mod tests {
         command.env("RUSTDOCFLAGS", "-D warnings");
         assert_eq!(line(&command), r"RUSTDOCFLAGS='-D warnings' cargo clippy -- -D warnings 'it'\''s' ''");
         assert_eq!(line(Command::new(root().join("target/tool")).arg("-x")), "target/tool -x");
-        assert_eq!(line(&mut Command::new("python3")), "python3");
+        assert_eq!(line(&Command::new("python3")), "python3");
     }
 }

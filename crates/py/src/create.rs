@@ -347,7 +347,9 @@ impl<'py> Arguments<'py> {
 /// statlas.InvalidError: token 1: field weight: token error: found NaN; allowed: a number from 0 to 100
 #[pyfunction]
 #[pyo3(signature = (count, *, local_ids=None, entity_type=None, domain=None, flags=None, weight=None, field_radius=None,
-                    field_strength=None, timestamp=None, coordinates=None))]
+                    field_strength=None, timestamp=None, coordinates=None), text_signature =
+    "(count, *, local_ids=0, entity_type='undefined', domain=0, flags=0, weight=0.0, \
+     field_radius=0.0, field_strength=0.0, timestamp=None, coordinates=None)")]
 #[expect(clippy::too_many_arguments, reason = "a token has so many fields, and here they are named")]
 pub(crate) fn create_tokens_batch<'py>(
     py: Python<'py>,
@@ -401,7 +403,9 @@ impl PyTokenVec {
     /// >>> len(tokens), float(tokens.weights.mean())
     /// (2000, 1.5)
     #[pyo3(signature = (count, *, local_ids=None, entity_type=None, domain=None, flags=None, weight=None, field_radius=None,
-                        field_strength=None, timestamp=None, coordinates=None))]
+                        field_strength=None, timestamp=None, coordinates=None), text_signature =
+    "($self, count, *, local_ids=0, entity_type='undefined', domain=0, flags=0, weight=0.0, \
+     field_radius=0.0, field_strength=0.0, timestamp=None, coordinates=None)")]
     #[expect(clippy::too_many_arguments, reason = "a token has so many fields, and here they are named")]
     fn create(
         &self,

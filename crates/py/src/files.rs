@@ -280,7 +280,7 @@ impl PyFileReader {
     }
 
     /// Up to `size` bytes, or all that are left if it is negative or `None`.
-    #[pyo3(signature = (size=Some(-1), /))]
+    #[pyo3(signature = (size=Some(-1), /), text_signature = "($self, size=-1, /)")]
     fn read<'py>(&self, py: Python<'py>, size: Option<isize>) -> PyResult<Bound<'py, PyBytes>> {
         let count = size.and_then(|size| usize::try_from(size).ok()).unwrap_or(usize::MAX);
         Ok(PyBytes::new(py, &self.next(py, count)?))

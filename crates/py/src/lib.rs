@@ -66,6 +66,7 @@ fn _statlas(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<watch::PyChange>()?;
     module.add_class::<reports::PyStored>()?;
     module.add_class::<reports::PyNeighbour>()?;
+    module.add_class::<reports::PyNearToken>()?;
     module.add_class::<reports::PyReached>()?;
     module.add_class::<reports::PyCheckReport>()?;
     module.add_class::<reports::PyBackupReport>()?;

@@ -47,6 +47,29 @@ impl PyNeighbour {
     }
 }
 
+/// An entity and how far its token is.
+#[pyclass(name = "NearToken", module = "statlas", frozen, get_all)]
+pub(crate) struct PyNearToken {
+    /// The distance by the metric that was asked for, 0 for the same place.
+    distance: f64,
+    /// The entity.
+    entity: Py<PyEntity>,
+}
+
+impl PyNearToken {
+    pub(crate) fn new(py: Python<'_>, distance: f64, entity: StoredEntity) -> PyResult<Self> {
+        Ok(Self { distance, entity: Py::new(py, PyEntity::from(entity))? })
+    }
+}
+
+#[pymethods]
+impl PyNearToken {
+    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+        let entity = self.entity.bind(py).repr()?;
+        Ok(format!("NearToken(distance={}, entity={entity})", self.distance))
+    }
+}
+
 /// An id that was reached over adjacency.
 #[pyclass(name = "Reached", module = "statlas", frozen, get_all)]
 pub(crate) struct PyReached {

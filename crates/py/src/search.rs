@@ -16,7 +16,8 @@ use crate::token_vec::{PyTokenVec, token_vec};
 
 type Numbers<'py> = Bound<'py, PyArray1<i64>>;
 
-fn metric_of(name: &str) -> PyResult<Metric> {
+/// The metric with a name.
+pub(crate) fn metric_of(name: &str) -> PyResult<Metric> {
     match name {
         "euclidean" => Ok(Metric::Euclidean),
         "cosine" => Ok(Metric::Cosine),

@@ -13,6 +13,7 @@ use statlas_core::Entity;
 use statlas_store::limits::{BATCH_BYTES_MAX, BATCH_OPERATIONS_MAX};
 use statlas_store::{
     BackupOptions, Batch, ByteSize, Durability, ErrorKind, Loader, Location, Options, Store, StoredEntity,
+    TokenQuery,
 };
 
 use crate::batch::PyBatch;
@@ -21,7 +22,9 @@ use crate::errors::{OrRaise, closed, invalid};
 use crate::files::PyFiles;
 use crate::interrupt::{self, Interrupt, POLL};
 use crate::records::PyRecords;
-use crate::reports::{PyBackupReport, PyCheckReport, PyNeighbour, PyReached, PyStored, stats};
+use crate::reports::{PyBackupReport, PyCheckReport, PyNearToken, PyNeighbour, PyReached, PyStored, stats};
+use crate::search::metric_of;
+use crate::token::{PyToken, spaces_of};
 use crate::watch::PyWatch;
 
 /// Addresses that are looked up between two looks at whether Ctrl-C came.
@@ -382,6 +385,53 @@ impl PyStore {
         let address = from.address();
         let found = self.with(py, |store| store.engine().near(from.coordinates(), k, Some(&address)))?;
         found.into_iter().map(|near| PyNeighbour::new(py, near.similarity, near.entity)).collect()
+    }
+
+    /// The `k` entities whose attached token is nearest to one, exactly, the nearest first. `token` is a `Token`, or an
+    /// `Entity` that carries one and is left out itself.
+    ///
+    /// Only those that are at most `radius` far, if it is given; `spaces` and `metric` are those of `TokenVec.nearest`.
+    ///
+    /// >>> import statlas
+    /// >>> def entity(number):
+    /// ...     return {
+    /// ...         "profile": "stat7", "id": f"bc-{number}", "entity_type": "concept", "realm": "data",
+    /// ...         "coordinates": {"realm": "data", "lineage": number, "adjacency": [], "horizon": "genesis",
+    /// ...                         "resonance": 0.5, "velocity": 0.25, "density": 0.75},
+    /// ...         "created_at": "2025-01-01T00:00:00Z", "state": {},
+    /// ...         "token": statlas.Token(spaces={"physical": (number, 0, 0)})}
+    /// >>> with statlas.Store.open("memory:") as store:
+    /// ...     stored = store.put_many(entity(number) for number in range(100))
+    /// ...     near = store.near_token(statlas.Token(spaces={"physical": (50.25, 0, 0)}), k=2)
+    /// >>> [(found.entity.id, found.distance) for found in near]
+    /// [('bc-50', 0.25), ('bc-51', 0.75)]
+    #[pyo3(signature = (token, k=10, *, radius=None, spaces=None, metric="euclidean"))]
+    fn near_token(
+        &self,
+        py: Python<'_>,
+        token: &Bound<'_, PyAny>,
+        k: usize,
+        radius: Option<f64>,
+        spaces: Option<&Bound<'_, PyAny>>,
+        metric: &str,
+    ) -> PyResult<Vec<PyNearToken>> {
+        let (token, except) = if let Ok(entity) = token.cast::<PyEntity>() {
+            let entity = entity.get().entity()?;
+            let carried = entity.token().copied();
+            let token =
+                carried.ok_or_else(|| invalid(format!("entity {:?} carries no token", entity.id())))?;
+            (token, Some(entity.address()))
+        } else if let Ok(token) = token.cast::<PyToken>() {
+            (token.get().0, None)
+        } else {
+            let type_name = token.get_type().fully_qualified_name()?;
+            let allowed = "allowed: a Token, or an Entity that carries one";
+            return Err(invalid(format!("token: found an object of type {type_name}; {allowed}")));
+        };
+        let (spaces, metric) = (spaces_of(spaces)?, metric_of(metric)?);
+        let query = TokenQuery { token, k, radius, spaces, metric, except };
+        let found = self.with(py, |store| store.engine().near_token(&query))?;
+        found.into_iter().map(|near| PyNearToken::new(py, near.distance, near.entity)).collect()
     }
 
     /// The ids that can be reached from one over adjacency within `hops` steps, the nearest first, at most `limit`.

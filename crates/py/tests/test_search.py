@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 import statlas
-from samples import random_tokens
+from samples import numbered, random_tokens
 
 SCALES = np.array(
     [
@@ -163,3 +164,49 @@ def test_a_query_is_a_token() -> None:
     for wrong in wrongs:
         with pytest.raises(TypeError):
             tokens.nearest(wrong)
+
+
+def carrying(tokens: statlas.TokenVec) -> list[statlas.Entity]:
+    return [statlas.Entity(numbered(number), token=token) for number, token in enumerate(tokens)]
+
+
+@pytest.mark.parametrize("location", ["memory:", "disk"])
+@pytest.mark.parametrize("metric", ["euclidean", "cosine"])
+def test_entities_are_found_by_the_tokens_that_they_carry(location: str, metric: Metric, tmp_path: Path) -> None:
+    tokens = random_tokens(500)
+    with statlas.Store.open(location if location == "memory:" else tmp_path / "store") as store:
+        store.put_many(carrying(tokens))
+        store.put_many(numbered(number) for number in range(500, 600))
+        for spaces in (None, "motor", ["physical", "social"]):
+            indices, distances = tokens.nearest(tokens[7], 20, spaces=spaces, metric=metric)
+            found = store.near_token(tokens[7], 20, spaces=spaces, metric=metric)
+            assert [near.entity.token for near in found] == [tokens[int(index)] for index in indices]
+            assert [near.distance for near in found] == distances.tolist()
+
+
+def test_an_entity_is_not_near_itself_and_a_radius_bounds_what_is_found() -> None:
+    tokens = random_tokens(200, undefined=0.0)
+    entities = carrying(tokens)
+    with statlas.Store.open("memory:") as store:
+        store.put_many(entities)
+        near = store.near_token(entities[3], 200)
+        assert len(near) == 199 and entities[3] not in [found.entity for found in near]
+        radius = near[50].distance
+        assert len(store.near_token(entities[3], 200, radius=radius)) == 51
+        store.remove(near[0].entity)
+        assert store.near_token(entities[3], 1)[0].entity == near[1].entity
+
+
+def test_questions_about_tokens_of_entities_that_make_no_sense_are_refused() -> None:
+    wrongs: list[tuple[Any, dict[str, Any]]] = [
+        (statlas.Entity(numbered(1)), {}),
+        (statlas.Token(), {"radius": -1.0}),
+        (statlas.Token(), {"radius": float("nan")}),
+        (statlas.Token(), {"spaces": "nowhere"}),
+        (statlas.Token(), {"metric": "manhattan"}),
+        ("bc-0001", {}),
+    ]
+    with statlas.Store.open("memory:") as store:
+        for token, options in wrongs:
+            with pytest.raises(statlas.InvalidError):
+                store.near_token(token, **options)

@@ -19,6 +19,7 @@ __all__ = [
     "FileReader",
     "Files",
     "Found",
+    "NearToken",
     "Neighbour",
     "Reached",
     "Record",
@@ -122,11 +123,11 @@ class Store:
         memory: _Size | None = None,
         cache: _Size | None = None,
         compression: bool = False,
-        buffer_pool: _Size = 0,
+        buffer_pool: _Size | None = None,
         preload: bool = False,
         segment_size: _Size | None = None,
         history_revisions: int | None = None,
-        background_scrub: _Size = 0,
+        background_scrub: _Size | None = None,
         wait: float = 0.0,
     ) -> Store: ...
     def __enter__(self) -> Store: ...
@@ -186,6 +187,15 @@ class Store:
         limit: int | None = None,
     ) -> Found: ...
     def near(self, what: Entity | str, k: int = 10) -> list[Neighbour]: ...
+    def near_token(
+        self,
+        token: Token | Entity,
+        k: int = 10,
+        *,
+        radius: float | None = None,
+        spaces: _Spaces = None,
+        metric: _Metric = "euclidean",
+    ) -> list[NearToken]: ...
     def neighbours(self, id: str, hops: int = 1, limit: int = 1000) -> list[Reached]: ...
     def records(self, collection: str) -> Records: ...
     def batch(self, *, durability: _Durability | None = None) -> Batch: ...
@@ -208,6 +218,13 @@ class Stored:
 class Neighbour:
     @property
     def similarity(self) -> float: ...
+    @property
+    def entity(self) -> Entity: ...
+
+@final
+class NearToken:
+    @property
+    def distance(self) -> float: ...
     @property
     def entity(self) -> Entity: ...
 
