@@ -1,0 +1,188 @@
+//! Files of tokens that are appended to.
+
+use std::fs::{File, OpenOptions};
+use std::path::{Path, PathBuf};
+
+use statlas_core::Token;
+use zerocopy::IntoBytes;
+
+use super::header::{BLOCK_TOKENS, DATA_AT, Found, Header, TABLE_AT, TOKENS_MAX, is_unfinished, read_header};
+use super::mapped::MappedTokens;
+use super::medium::Medium;
+use super::{Result, TokenFileError, behind_links, failed, lock, refuse_no_file, sync_folder};
+
+/// A file of tokens that is appended to, by one process at a time.
+#[derive(Debug)]
+pub struct TokenFile(Appender<File>);
+
+impl TokenFile {
+    /// Opens a file for appending, or makes one without tokens. What an earlier process left unsynced is brought to the
+    /// device. A file that a crash left before its first header was written counts as one without tokens; any other file
+    /// that is no file of tokens is refused and left as it is.
+    ///
+    /// # Errors
+    ///
+    /// As [`MappedTokens::open`], and [`TokenFileError::Busy`].
+    pub fn open(path: &Path) -> Result<Self> {
+        refuse_no_file(path)?;
+        let path = behind_links(path)?;
+        let file = loop {
+            let mut options = OpenOptions::new();
+            let file = options.read(true).write(true).create(true).truncate(false).open(&path);
+            let file = file.map_err(failed(&path, "opening it"))?;
+            lock(&file, &path)?;
+            // Another one may have been saved in its place before it was locked.
+            if has_name(&file, &path) {
+                break file;
+            }
+        };
+        let opened = Appender::open(file, path)?;
+        // Whoever made it may have died before its name was safe.
+        sync_folder(&opened.path)?;
+        Ok(Self(opened))
+    }
+
+    /// How many tokens it has.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        self.0.header.tokens()
+    }
+
+    /// Whether it has none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Appends tokens, all or none; they are on the device when this returns. Whoever has mapped the file goes on seeing what
+    /// it had then.
+    ///
+    /// # Errors
+    ///
+    /// [`TokenFileError::Io`]: who opens the file again finds the tokens that it had, or the new ones, too, if only the last
+    /// step failed. Until then this refuses with [`TokenFileError::Poisoned`]. [`TokenFileError::TooMany`] above
+    /// [`TOKENS_MAX`], which changes nothing.
+    pub fn append(&mut self, tokens: &[Token]) -> Result<()> {
+        self.0.append(tokens)
+    }
+
+    /// The tokens that it has now.
+    ///
+    /// # Errors
+    ///
+    /// [`TokenFileError::Io`].
+    pub fn map(&self) -> Result<MappedTokens> {
+        let Appender { medium, path, header, .. } = &self.0;
+        MappedTokens::of(medium, path, Found { header: *header, damage: None })
+    }
+}
+
+/// Whether the file has this name still.
+#[cfg(unix)]
+fn has_name(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let identity = |metadata: std::fs::Metadata| (metadata.dev(), metadata.ino());
+    let (named, opened) = (std::fs::metadata(path).map(identity), file.metadata().map(identity));
+    named.ok().zip(opened.ok()).is_some_and(|(named, opened)| named == opened)
+}
+
+/// As above; elsewhere nothing tells.
+#[cfg(not(unix))]
+fn has_name(_file: &File, _path: &Path) -> bool {
+    true
+}
+
+/// What appends, on whatever it stands.
+#[derive(Debug)]
+pub(super) struct Appender<M> {
+    medium: M,
+    path: PathBuf,
+    header: Header,
+    /// Whether something failed, so that what stands on the device is not known.
+    is_poisoned: bool,
+}
+
+impl<M: Medium> Appender<M> {
+    pub(super) fn open(medium: M, path: PathBuf) -> Result<Self> {
+        let is_new = is_unfinished(&medium).map_err(failed(&path, "reading its header"))?;
+        let header = if is_new {
+            let nothing = [0; DATA_AT as usize];
+            medium.write_at(0, &nothing).map_err(failed(&path, "making its header"))?;
+            Header::first()
+        } else {
+            read_header(&medium, &path)?.header
+        };
+        let mut opened = Self { medium, path, header, is_poisoned: false };
+        // What is read may never have reached the device: after a failed sync a system shows what was written. The next
+        // append is about to overwrite the header before, so this one must be safe. Its tokens were synced before it was
+        // written.
+        opened.put_header(header)?;
+        Ok(opened)
+    }
+
+    /// How many tokens there are.
+    #[cfg(test)]
+    pub(super) fn tokens(&self) -> u64 {
+        self.header.tokens()
+    }
+
+    /// Counts so many from now on.
+    #[cfg(test)]
+    pub(super) fn pretend(&mut self, tokens: u64) {
+        self.header = self.header.next(tokens, 0);
+    }
+
+    pub(super) fn append(&mut self, tokens: &[Token]) -> Result<()> {
+        if self.is_poisoned {
+            return Err(TokenFileError::Poisoned { path: self.path.clone() });
+        }
+        let count = self.header.tokens() + tokens.len() as u64;
+        if count > TOKENS_MAX {
+            return Err(TokenFileError::TooMany { path: self.path.clone(), count });
+        }
+        if tokens.is_empty() {
+            return Ok(());
+        }
+        // Until all is done.
+        self.is_poisoned = true;
+        let tail_crc = self.put_tokens(tokens)?;
+        self.put_header(self.header.next(count, tail_crc))?;
+        self.is_poisoned = false;
+        Ok(())
+    }
+
+    /// Writes tokens behind those that there are, and syncs them; the checksum of those behind the last whole block.
+    fn put_tokens(&self, tokens: &[Token]) -> Result<u32> {
+        let failed = |what| failed(&self.path, what);
+        let before = self.header.tokens();
+        let (mut at, mut crc, mut rest) = (before, self.header.tail_crc(), tokens);
+        let mut table = Vec::new();
+        while !rest.is_empty() {
+            let room = (BLOCK_TOKENS - at % BLOCK_TOKENS).min(rest.len() as u64);
+            let (block, behind) = rest.split_at(room as usize);
+            let place = DATA_AT + at * Token::BYTES as u64;
+            self.medium.write_at(place, block.as_bytes()).map_err(failed("writing tokens"))?;
+            crc = crc32c::crc32c_append(crc, block.as_bytes());
+            (at, rest) = (at + room, behind);
+            if at.is_multiple_of(BLOCK_TOKENS) {
+                table.extend_from_slice(&crc.to_le_bytes());
+                crc = 0;
+            }
+        }
+        if !table.is_empty() {
+            let place = TABLE_AT + before / BLOCK_TOKENS * 4;
+            self.medium.write_at(place, &table).map_err(failed("writing checksums"))?;
+        }
+        self.medium.sync().map_err(failed("syncing tokens"))?;
+        Ok(crc)
+    }
+
+    /// Makes a header the newest one of the file.
+    fn put_header(&mut self, header: Header) -> Result<()> {
+        let (at, bytes) = header.slot();
+        self.medium.write_at(at, &bytes).map_err(failed(&self.path, "writing its header"))?;
+        self.medium.sync().map_err(failed(&self.path, "syncing its header"))?;
+        self.header = header;
+        Ok(())
+    }
+}
