@@ -1,7 +1,10 @@
 //! Making many tokens at once: what they are made of, field by field.
 
+use std::ops::Range;
+use std::sync::Mutex;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use rayon::prelude::*;
 use statlas_core::{
     AXES, EntityError, RawCoordinates, SPACES, Space, Token, TokenParts, TokenType, UNDEFINED, encode_axis,
 };
@@ -107,10 +110,18 @@ pub enum BatchError {
         /// The rule.
         source: EntityError,
     },
+    /// Bytes are not those of whole tokens.
+    #[error("found {found} bytes; allowed: a multiple of {}, one token after another", Token::BYTES)]
+    Bytes {
+        /// How many there are.
+        found: usize,
+    },
 }
 
 /// Tokens that are made before the next column is put into them, while they are in the nearest cache.
 const BLOCK: usize = 256;
+/// Fewer are not worth another thread.
+const ROWS_MIN: usize = 16 * BLOCK;
 
 /// Appends `count` tokens, all or none.
 pub(crate) fn create(
@@ -118,25 +129,108 @@ pub(crate) fn create(
     count: usize,
     batch: &TokenBatch<'_>,
 ) -> Result<(), BatchError> {
-    check_lengths(count, batch)?;
-    let template = template(batch).map_err(|source| BatchError::Value { row: 0, source })?;
-    let first = match batch.local_ids {
-        LocalIds::From(first) => check_ascending(first, count)?,
-        LocalIds::Each(_) => 0,
-    };
+    let maker = Maker::new(count, batch)?;
     let before = tokens.len();
     tokens.reserve(count);
     for start in (0..count).step_by(BLOCK) {
         let end = count.min(start + BLOCK);
-        // Numbers below 2^24, checked above, or overwritten below.
-        let ids = (start..end).map(|row| template.with_masked_local_id(first.wrapping_add(row as u32)));
-        tokens.extend(ids);
-        if let Err((at, source)) = fill(&mut tokens[before + start..], start, batch) {
+        tokens.extend(maker.numbered(start..end));
+        if let Err(error) = maker.fill(&mut tokens[before + start..], start) {
             tokens.truncate(before);
-            return Err(BatchError::Value { row: start + at, source });
+            return Err(error);
         }
     }
     Ok(())
+}
+
+/// The same on all threads of rayon's pool.
+pub(crate) fn par_create(
+    tokens: &mut Vec<Token>,
+    count: usize,
+    batch: &TokenBatch<'_>,
+) -> Result<(), BatchError> {
+    let maker = Maker::new(count, batch)?;
+    let before = tokens.len();
+    let first_error = Mutex::new(None);
+    // A block is made in the cache of a thread and copied from there, one token after another.
+    let made = (0..count).into_par_iter().with_min_len(ROWS_MIN).map_init(
+        || (usize::MAX, [Token::EMPTY; BLOCK]),
+        |(number, block), row| {
+            if *number != row / BLOCK {
+                *number = row / BLOCK;
+                if let Err(error) = maker.make(block, *number) {
+                    let mut first = first_error.lock().unwrap_or_else(|held| held.into_inner());
+                    if first.as_ref().is_none_or(|(earlier, _)| *number < *earlier) {
+                        *first = Some((*number, error));
+                    }
+                }
+            }
+            block[row % BLOCK]
+        },
+    );
+    tokens.par_extend(made);
+    match first_error.into_inner().unwrap_or_else(|held| held.into_inner()) {
+        None => Ok(()),
+        Some((_, error)) => {
+            tokens.truncate(before);
+            Err(error)
+        }
+    }
+}
+
+/// Tokens from their bytes, as `read_one` reads each.
+pub(crate) fn read(
+    bytes: &[u8],
+    read_one: impl Fn(&[u8; Token::BYTES]) -> Result<Token, EntityError>,
+) -> Result<Vec<Token>, BatchError> {
+    let (rows, []) = bytes.as_chunks() else { return Err(BatchError::Bytes { found: bytes.len() }) };
+    let mut tokens = Vec::with_capacity(rows.len());
+    for (row, bytes) in rows.iter().enumerate() {
+        tokens.push(read_one(bytes).map_err(|source| BatchError::Value { row, source })?);
+    }
+    Ok(tokens)
+}
+
+/// Makes any part of a batch whose columns are as long as it is.
+struct Maker<'a> {
+    batch: &'a TokenBatch<'a>,
+    count: usize,
+    /// What is the same for all.
+    template: Token,
+    first_id: u32,
+}
+
+impl<'a> Maker<'a> {
+    fn new(count: usize, batch: &'a TokenBatch<'a>) -> Result<Self, BatchError> {
+        check_lengths(count, batch)?;
+        let template = template(batch).map_err(|source| BatchError::Value { row: 0, source })?;
+        let first_id = match batch.local_ids {
+            LocalIds::From(first) => check_ascending(first, count)?,
+            LocalIds::Each(_) => 0,
+        };
+        Ok(Self { batch, count, template, first_id })
+    }
+
+    /// What is the same for all, numbered.
+    fn numbered(&self, rows: Range<usize>) -> impl ExactSizeIterator<Item = Token> {
+        // Numbers below 2^24, checked above, or overwritten later.
+        rows.map(|row| self.template.with_masked_local_id(self.first_id.wrapping_add(row as u32)))
+    }
+
+    /// Puts in what each has for itself; the first one is number `start` of the batch.
+    fn fill(&self, tokens: &mut [Token], start: usize) -> Result<(), BatchError> {
+        let wrong = |(at, source)| BatchError::Value { row: start + at, source };
+        fill(tokens, start, self.batch).map_err(wrong)
+    }
+
+    /// Makes the block with some number.
+    fn make(&self, block: &mut [Token; BLOCK], number: usize) -> Result<(), BatchError> {
+        let start = number * BLOCK;
+        let end = self.count.min(start + BLOCK);
+        let block = &mut block[..end - start];
+        block.iter_mut().zip(self.numbered(start..end)).for_each(|(place, token)| *place = token);
+        self.fill(block, start)
+    }
 }
 
 fn check_lengths(count: usize, batch: &TokenBatch<'_>) -> Result<(), BatchError> {
@@ -283,7 +377,8 @@ fn encode(space: Space, axes: &[f64; AXES]) -> Result<[i16; AXES], EntityError> 
     let mut raws = [UNDEFINED; AXES];
     for (axis, raw) in raws.iter_mut().enumerate() {
         if !axes[axis].is_nan() {
-            *raw = encode_axis(axes[axis], space.scale(axis))?;
+            let encoded = encode_axis(axes[axis], space.scale(axis));
+            *raw = encoded.map_err(|error| error.within(space.as_str()).within("coordinates"))?;
         }
     }
     Ok(raws)

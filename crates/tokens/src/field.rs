@@ -110,20 +110,18 @@ pub fn order(tokens: &[Token], field: Field, descending: bool) -> Vec<usize> {
     order.into_par_iter().map(|(_, at)| at).collect()
 }
 
-impl TokenVec {
-    /// Puts the tokens in the order of a field; see [`order`].
-    pub fn sort_by(&mut self, field: Field, descending: bool) {
-        let order = order(self, field, descending);
-        *self = self.take(&order);
-    }
+/// The tokens that meet all conditions, in their order, found and copied on all threads of rayon's pool.
+#[must_use]
+pub fn filter(tokens: &[Token], conditions: &[Condition]) -> TokenVec {
+    take(tokens, &select(tokens, conditions))
+}
 
-    /// The tokens with some numbers, in their order.
-    ///
-    /// # Panics
-    ///
-    /// If there is no token with one of them.
-    #[must_use]
-    pub fn take(&self, numbers: &[usize]) -> Self {
-        numbers.par_iter().map(|number| self[*number]).collect::<Vec<Token>>().into()
-    }
+/// The tokens with some numbers, in the order of the numbers.
+///
+/// # Panics
+///
+/// If there is no token with one of them.
+#[must_use]
+pub fn take(tokens: &[Token], numbers: &[usize]) -> TokenVec {
+    numbers.par_iter().map(|number| tokens[*number]).collect()
 }

@@ -22,13 +22,15 @@
 #![deny(unsafe_code)]
 
 mod batch;
+mod column;
 mod field;
 mod file;
 mod nearest;
 mod token_vec;
 
 pub use batch::{BatchError, Column, LocalIds, TokenBatch, TokenCoordinates};
-pub use field::{Condition, Field, order, select};
+pub use column::{coordinates, decoded, decoded_in, values};
+pub use field::{Condition, Field, filter, order, select, take};
 pub use file::{MappedTokens, TOKENS_MAX, TokenFile, TokenFileError, save};
 pub use nearest::{Metric, Near, Nearest, nearest, par_nearest, within};
 pub use token_vec::TokenVec;

@@ -2,13 +2,31 @@
 
 use std::ops::{Deref, DerefMut};
 
-use statlas_core::{Space, Token};
+use rayon::prelude::*;
+use statlas_core::{AXES, RawCoordinates, SPACES, Space, Token};
 use zerocopy::IntoBytes;
 
-use crate::batch::{BatchError, TokenBatch, create};
+use crate::batch::{BatchError, TokenBatch, create, par_create, read};
+use crate::column::{coordinates, decoded, decoded_in, values};
+use crate::field::{Condition, Field, filter, order, select, take};
 
 /// Tokens one behind the other, 64 bytes each. It is a slice of them: iterate over it, on many threads with rayon's
 /// `par_iter`, index it, search it.
+///
+/// ```
+/// use rayon::prelude::*;
+/// use statlas_core::Token;
+/// use statlas_tokens::{TokenBatch, TokenVec};
+///
+/// let mut tokens = TokenVec::new();
+/// tokens.create(100_000, &TokenBatch::now())?;
+/// // Map in place, filter into other tokens, fold into one value: each on all threads.
+/// tokens.par_iter_mut().enumerate().for_each(|(at, token)| token.set_timestamp(at as u32 / 2));
+/// let even: TokenVec = tokens.par_iter().filter(|token| token.local_id() % 2 == 0).copied().collect();
+/// let latest = even.par_iter().fold(|| 0, |latest, token| latest.max(token.timestamp())).max();
+/// assert_eq!((even.len(), latest), (50_000, Some(49_999)));
+/// # Ok::<(), statlas_tokens::BatchError>(())
+/// ```
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct TokenVec(Vec<Token>);
 
@@ -52,6 +70,33 @@ impl TokenVec {
         create(&mut self.0, count, batch)
     }
 
+    /// As [`TokenVec::create`], on all threads of rayon's pool: the same tokens, or the same error.
+    ///
+    /// # Errors
+    ///
+    /// As [`TokenVec::create`].
+    pub fn par_create(&mut self, count: usize, batch: &TokenBatch<'_>) -> Result<(), BatchError> {
+        par_create(&mut self.0, count, batch)
+    }
+
+    /// Tokens whose bytes [`TokenVec::as_bytes`] gave, each checked as [`Token::from_bytes`] does.
+    ///
+    /// # Errors
+    ///
+    /// [`BatchError::Bytes`] unless these are whole tokens, and [`BatchError::Value`] for the first one that breaks a rule.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, BatchError> {
+        read(bytes, Token::from_bytes).map(Self)
+    }
+
+    /// Tokens whose bytes the reference wrote, each converted as [`Token::from_reference_bytes`] does.
+    ///
+    /// # Errors
+    ///
+    /// As [`TokenVec::from_bytes`].
+    pub fn from_reference_bytes(bytes: &[u8]) -> Result<Self, BatchError> {
+        read(bytes, Token::from_reference_bytes).map(Self)
+    }
+
     /// Keeps the first ones.
     pub fn truncate(&mut self, len: usize) {
         self.0.truncate(len);
@@ -69,13 +114,96 @@ impl TokenVec {
     /// If `axis` is 3 or more.
     #[must_use]
     pub fn axis(&self, space: Space, axis: usize) -> Vec<f64> {
-        self.0.iter().map(|token| token.decoded_axis(space, axis).unwrap_or(f64::NAN)).collect()
+        values(self, Field::Axis(space, axis))
+    }
+
+    /// The values of some axes of all tokens, a column for each; see [`TokenVec::axis`].
+    ///
+    /// # Panics
+    ///
+    /// If an axis is 3 or more.
+    #[must_use]
+    pub fn axes(&self, axes: &[(Space, usize)]) -> Vec<Vec<f64>> {
+        axes.iter().map(|(space, axis)| self.axis(*space, *axis)).collect()
+    }
+
+    /// The values of a field of all tokens; see [`values`].
+    ///
+    /// # Panics
+    ///
+    /// If the axis of a field is 3 or more.
+    #[must_use]
+    pub fn values(&self, field: Field) -> Vec<f64> {
+        values(self, field)
+    }
+
+    /// The raw values of all axes; see [`coordinates`].
+    #[must_use]
+    pub fn coordinates(&self) -> Vec<RawCoordinates> {
+        coordinates(self)
+    }
+
+    /// The values of the axes of one space; see [`decoded_in`].
+    #[must_use]
+    pub fn decoded_in(&self, space: Space) -> Vec<[f64; AXES]> {
+        decoded_in(self, space)
+    }
+
+    /// The values of all axes; see [`decoded`].
+    #[must_use]
+    pub fn decoded(&self) -> Vec<[[f64; AXES]; SPACES]> {
+        decoded(self)
+    }
+
+    /// The numbers of the tokens that meet all conditions; see [`select`].
+    #[must_use]
+    pub fn select(&self, conditions: &[Condition]) -> Vec<usize> {
+        select(self, conditions)
+    }
+
+    /// The tokens that meet all conditions, in their order; see [`filter`].
+    #[must_use]
+    pub fn filter(&self, conditions: &[Condition]) -> Self {
+        filter(self, conditions)
+    }
+
+    /// The tokens with some numbers, in their order; see [`take`].
+    ///
+    /// # Panics
+    ///
+    /// If there is no token with one of them.
+    #[must_use]
+    pub fn take(&self, numbers: &[usize]) -> Self {
+        take(self, numbers)
+    }
+
+    /// Puts the tokens in the order of a field; see [`order`].
+    pub fn sort_by(&mut self, field: Field, descending: bool) {
+        *self = take(self, &order(self, field, descending));
     }
 
     /// All tokens as they stand in memory and in files.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         self.0.as_bytes()
+    }
+}
+
+impl AsRef<[Token]> for TokenVec {
+    fn as_ref(&self) -> &[Token] {
+        &self.0
+    }
+}
+
+impl From<&[Token]> for TokenVec {
+    fn from(tokens: &[Token]) -> Self {
+        Self(tokens.to_vec())
+    }
+}
+
+impl FromParallelIterator<Token> for TokenVec {
+    fn from_par_iter<I: IntoParallelIterator<Item = Token>>(tokens: I) -> Self {
+        Self(tokens.into_par_iter().collect())
     }
 }
 
