@@ -1,7 +1,5 @@
 //! Making many tokens at once: what they are made of, field by field.
 
-use std::ops::Range;
-use std::sync::Mutex;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use rayon::prelude::*;
@@ -134,7 +132,7 @@ pub(crate) fn create(
     tokens.reserve(count);
     for start in (0..count).step_by(BLOCK) {
         let end = count.min(start + BLOCK);
-        tokens.extend(maker.numbered(start..end));
+        tokens.extend((start..end).map(|row| maker.numbered(row)));
         if let Err(error) = maker.fill(&mut tokens[before + start..], start) {
             tokens.truncate(before);
             return Err(error);
@@ -151,27 +149,16 @@ pub(crate) fn par_create(
 ) -> Result<(), BatchError> {
     let maker = Maker::new(count, batch)?;
     let before = tokens.len();
-    let first_error = Mutex::new(None);
-    // A block is made in the cache of a thread and copied from there, one token after another.
-    let made = (0..count).into_par_iter().with_min_len(ROWS_MIN).map_init(
-        || (usize::MAX, [Token::EMPTY; BLOCK]),
-        |(number, block), row| {
-            if *number != row / BLOCK {
-                *number = row / BLOCK;
-                if let Err(error) = maker.make(block, *number) {
-                    let mut first = first_error.lock().unwrap_or_else(|held| held.into_inner());
-                    if first.as_ref().is_none_or(|(earlier, _)| *number < *earlier) {
-                        *first = Some((*number, error));
-                    }
-                }
-            }
-            block[row % BLOCK]
-        },
-    );
-    tokens.par_extend(made);
-    match first_error.into_inner().unwrap_or_else(|held| held.into_inner()) {
+    // New memory is given by the system when it is first written to, which takes longer than all else: each thread asks.
+    tokens.par_extend((0..count).into_par_iter().with_min_len(ROWS_MIN).map(|row| maker.numbered(row)));
+    if columns(batch).next().is_none() {
+        return Ok(());
+    }
+    let parts = tokens[before..].par_chunks_mut(BLOCK).with_min_len(ROWS_MIN / BLOCK).enumerate();
+    let error = parts.find_map_first(|(number, part)| maker.fill(part, number * BLOCK).err());
+    match error {
         None => Ok(()),
-        Some((_, error)) => {
+        Some(error) => {
             tokens.truncate(before);
             Err(error)
         }
@@ -194,7 +181,6 @@ pub(crate) fn read(
 /// Makes any part of a batch whose columns are as long as it is.
 struct Maker<'a> {
     batch: &'a TokenBatch<'a>,
-    count: usize,
     /// What is the same for all.
     template: Token,
     first_id: u32,
@@ -208,13 +194,14 @@ impl<'a> Maker<'a> {
             LocalIds::From(first) => check_ascending(first, count)?,
             LocalIds::Each(_) => 0,
         };
-        Ok(Self { batch, count, template, first_id })
+        Ok(Self { batch, template, first_id })
     }
 
-    /// What is the same for all, numbered.
-    fn numbered(&self, rows: Range<usize>) -> impl ExactSizeIterator<Item = Token> {
-        // Numbers below 2^24, checked above, or overwritten later.
-        rows.map(|row| self.template.with_masked_local_id(self.first_id.wrapping_add(row as u32)))
+    /// What is the same for all, with the number of a row.
+    #[inline]
+    fn numbered(&self, row: usize) -> Token {
+        // Numbers below 2^24, checked before, or overwritten later.
+        self.template.with_masked_local_id(self.first_id.wrapping_add(row as u32))
     }
 
     /// Puts in what each has for itself; the first one is number `start` of the batch.
@@ -222,18 +209,10 @@ impl<'a> Maker<'a> {
         let wrong = |(at, source)| BatchError::Value { row: start + at, source };
         fill(tokens, start, self.batch).map_err(wrong)
     }
-
-    /// Makes the block with some number.
-    fn make(&self, block: &mut [Token; BLOCK], number: usize) -> Result<(), BatchError> {
-        let start = number * BLOCK;
-        let end = self.count.min(start + BLOCK);
-        let block = &mut block[..end - start];
-        block.iter_mut().zip(self.numbered(start..end)).for_each(|(place, token)| *place = token);
-        self.fill(block, start)
-    }
 }
 
-fn check_lengths(count: usize, batch: &TokenBatch<'_>) -> Result<(), BatchError> {
+/// The columns that have a value for each token: their names and lengths.
+fn columns(batch: &TokenBatch<'_>) -> impl Iterator<Item = (&'static str, usize)> {
     fn each<T>(column: Column<'_, T>) -> Option<usize> {
         match column {
             Column::One(_) => None,
@@ -250,7 +229,7 @@ fn check_lengths(count: usize, batch: &TokenBatch<'_>) -> Result<(), BatchError>
         TokenCoordinates::Decoded(rows) => Some(rows.len()),
         TokenCoordinates::In(_, rows) => Some(rows.len()),
     };
-    for (field, found) in [
+    let all = [
         ("local_ids", ids),
         ("entity_type", each(batch.entity_type)),
         ("domain", each(batch.domain)),
@@ -260,12 +239,15 @@ fn check_lengths(count: usize, batch: &TokenBatch<'_>) -> Result<(), BatchError>
         ("field_strength", each(batch.field_strength)),
         ("timestamp", each(batch.timestamp)),
         ("coordinates", coordinates),
-    ] {
-        if let Some(found) = found.filter(|found| *found != count) {
-            return Err(BatchError::Length { field, found, count });
-        }
+    ];
+    all.into_iter().filter_map(|(field, length)| Some((field, length?)))
+}
+
+fn check_lengths(count: usize, batch: &TokenBatch<'_>) -> Result<(), BatchError> {
+    match columns(batch).find(|(_, found)| *found != count) {
+        None => Ok(()),
+        Some((field, found)) => Err(BatchError::Length { field, found, count }),
     }
-    Ok(())
 }
 
 /// The token with all that is the same for all.

@@ -25,6 +25,7 @@ mod open;
 mod query;
 mod report;
 mod sizes;
+mod tokens;
 
 use arguments::Arguments;
 use load::Loaded;
@@ -59,6 +60,7 @@ const SECTIONS: [Section; 9] = [
     ("near", "searches by attached token, in a store of entities that carry one", near_token::run),
     ("import", "`statlas import` of small real files into a new store", import::run),
     ("large", "one large file into a store and out again", large_file::run),
+    ("tokens", "tokens by the million: made, searched, sorted, saved and mapped", tokens::run),
     ("memory", "strategies for little memory on and off, in processes whose memory is limited", memory::run),
 ];
 

@@ -27,6 +27,11 @@ pub(crate) struct Sizes {
     pub(crate) memory_lookups: u64,
     pub(crate) memory_repetitions: usize,
     pub(crate) is_memory_large: bool,
+    /// Tokens in memory.
+    pub(crate) tokens: usize,
+    /// Tokens in a file.
+    pub(crate) tokens_in_file: usize,
+    pub(crate) tokens_repetitions: usize,
 }
 
 impl Sizes {
@@ -49,6 +54,9 @@ impl Sizes {
         memory_lookups: 200_000,
         memory_repetitions: 3,
         is_memory_large: false,
+        tokens: 1_000_000,
+        tokens_in_file: 10_000_000,
+        tokens_repetitions: 15,
     };
 
     /// The same with stores that take minutes to load, and the section that uses them measured once.
@@ -80,6 +88,9 @@ impl Sizes {
         memory_lookups: 2_000,
         memory_repetitions: 1,
         is_memory_large: false,
+        tokens: 20_000,
+        tokens_in_file: 70_000,
+        tokens_repetitions: 2,
     };
 
     /// One line for the report.
@@ -89,15 +100,17 @@ impl Sizes {
         format!(
             "addresses of {address_entities} entities, {load_entities} entities in the store, \
              {import_files} small files, a large file of {} MiB, {memory_entities} entities in {memory_mib} MiB of \
-             memory",
-            large_bytes >> 20
+             memory, {} tokens in memory and {} in a file",
+            large_bytes >> 20,
+            self.tokens,
+            self.tokens_in_file
         )
     }
 
     /// One line for the report.
     pub(crate) fn describe_repetitions(&self) -> String {
         format!(
-            "address {} of {} passes, load {}, open {}, lookup {}, query {}, import {}, large {}, memory {}",
+            "address {} of {} passes, load {}, open {}, lookup {}, query {}, import {}, large {}, memory {}, tokens {}",
             self.address_repetitions,
             self.address_passes,
             self.load_repetitions,
@@ -106,7 +119,8 @@ impl Sizes {
             self.query_repetitions,
             self.import_repetitions,
             self.large_repetitions,
-            self.memory_repetitions
+            self.memory_repetitions,
+            self.tokens_repetitions
         )
     }
 }
