@@ -116,12 +116,14 @@ pub fn backup_manifest(bytes: &[u8]) {
     fs::remove_dir_all(folder).expect("the temporary folder can be removed");
 }
 
+static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| temporary_folder("backup"));
+
 /// A folder of this process, in memory where the system has such.
-static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
+pub(crate) fn temporary_folder(name: &str) -> PathBuf {
     let shared = PathBuf::from("/dev/shm");
     let parent = if shared.is_dir() { shared } else { std::env::temp_dir() };
-    parent.join(format!("statlas-fuzz-{}", std::process::id()))
-});
+    parent.join(format!("statlas-fuzz-{name}-{}", std::process::id()))
+}
 
 #[cfg(test)]
 mod tests {

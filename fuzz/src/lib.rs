@@ -8,17 +8,19 @@ mod entities;
 mod files;
 mod stores;
 mod texts;
+mod tokens;
 
 pub use entities::{entity_canonical, entity_json, state_json, token_bytes, token_json};
 pub use files::{backup_manifest, file_manifest, segment, sidecar, store_header};
 pub use stores::{Sample, damaged_store, opened_log, sample, scrub_state};
 pub use texts::{cursor, file_name, names, uri};
+pub use tokens::{token_batch, token_file};
 
 /// A target and its name.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets. Each has a folder of its name in `corpus`, and a program in `fuzz_targets`.
-pub const TARGETS: [Target; 17] = [
+pub const TARGETS: [Target; 19] = [
     ("backup_manifest", backup_manifest),
     ("cursor", cursor),
     ("damaged_store", damaged_store),
@@ -33,7 +35,9 @@ pub const TARGETS: [Target; 17] = [
     ("sidecar", sidecar),
     ("state_json", state_json),
     ("store_header", store_header),
+    ("token_batch", token_batch),
     ("token_bytes", token_bytes),
+    ("token_file", token_file),
     ("token_json", token_json),
     ("uri", uri),
 ];

@@ -69,7 +69,30 @@ impl Corpus {
         let mut reference = [0; Token::BYTES];
         reference[..48].copy_from_slice(&[127, 0].repeat(24));
         self.add("token_bytes", "reference", reference)?;
-        self.add("token_bytes", "extreme", [0x80, 0x7f].repeat(32))
+        self.add("token_bytes", "extreme", [0x80, 0x7f].repeat(32))?;
+        self.write_tokens()
+    }
+
+    /// Many tokens, and files of them as the target takes them: four copies of the header, what is missing, tokens.
+    fn write_tokens(&self) -> io::Result<()> {
+        let tokens: Vec<u8> = (0..5).flat_map(|number| token(number * 1000).to_bytes()).collect();
+        self.add("token_batch", "some", &tokens)?;
+        self.add("token_batch", "cut", &tokens[..200])?;
+        self.add("token_batch", "reference", [[127, 0].repeat(24), vec![0; 16]].concat().repeat(3))?;
+        self.add("token_batch", "extreme", [0x80, 0x7f].repeat(96))?;
+        let nothing = [0; 64];
+        let file = |headers: [[u8; 64]; 4], missing: u16, tokens: &[u8]| {
+            [&headers.concat(), &missing.to_le_bytes()[..], tokens].concat()
+        };
+        let (first, last) = (header(0, 0, &[]), header(1, 5, &tokens));
+        let mut newer = last;
+        newer[8] = 2;
+        self.add("token_file", "empty", file([first, first, nothing, nothing], 0, &[]))?;
+        self.add("token_file", "some", file([first, first, last, last], 0, &tokens))?;
+        self.add("token_file", "one_copy", file([first, first, nothing, last], 0, &tokens))?;
+        self.add("token_file", "cut", file([first, first, last, last], 65, &tokens))?;
+        self.add("token_file", "newer", file([first, first, newer, newer], 0, &tokens))?;
+        self.add("token_file", "zeros", file([nothing; 4], 9, &[]))
     }
 
     fn write_texts(&self) -> io::Result<()> {
@@ -160,6 +183,17 @@ impl Corpus {
 
 fn other(error: statlas_store::Error) -> io::Error {
     io::Error::other(error)
+}
+
+/// The header of a file of tokens, with zeros for its checksum, which the target makes right.
+fn header(sequence: u64, count: u64, tokens: &[u8]) -> [u8; 64] {
+    let mut header = [0; 64];
+    header[..8].copy_from_slice(b"STATTOKN");
+    header[8..12].copy_from_slice(&1_u32.to_le_bytes());
+    header[12..16].copy_from_slice(&crc32c::crc32c(tokens).to_le_bytes());
+    header[16..24].copy_from_slice(&sequence.to_le_bytes());
+    header[24..32].copy_from_slice(&count.to_le_bytes());
+    header
 }
 
 const STATES: [(&str, &str); 6] = [

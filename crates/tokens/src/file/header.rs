@@ -113,6 +113,9 @@ impl Header {
             let reason = format!("the header counts {} tokens; allowed: {TOKENS_MAX}", self.tokens);
             return Err(Flaw::Damaged(reason));
         }
+        if self.tokens().is_multiple_of(BLOCK_TOKENS) && self.tail_crc() != 0 {
+            return Err(Flaw::Damaged("the header has a checksum of no tokens".to_owned()));
+        }
         if self.sequence() > SEQUENCE_MAX {
             let reason = format!("the header counts {} appends; allowed: {SEQUENCE_MAX}", self.sequence);
             return Err(Flaw::Damaged(reason));

@@ -265,17 +265,18 @@ fn a_newer_version_is_refused_by_its_number_and_left_alone() {
 }
 
 #[test]
-fn counts_that_no_file_can_have_are_refused() {
+fn headers_that_no_file_can_have_are_refused() {
     let folder = folder();
     let path = folder.path().join("large.tokens");
-    for (sequence, count, reason) in [
-        (1, TOKENS_MAX + 1, format!("the header counts {} tokens; allowed: {TOKENS_MAX}", TOKENS_MAX + 1)),
-        (1, u64::MAX, format!("the header counts {} tokens", u64::MAX)),
-        (1, TOKENS_MAX, "it was cut: found 65536 bytes".to_owned()),
-        (u64::MAX, 0, format!("the header counts {} appends", u64::MAX)),
+    for (tail_crc, sequence, count, reason) in [
+        (0, 1, TOKENS_MAX + 1, format!("the header counts {} tokens; allowed: {TOKENS_MAX}", TOKENS_MAX + 1)),
+        (0, 1, u64::MAX, format!("the header counts {} tokens", u64::MAX)),
+        (0, 1, TOKENS_MAX, "it was cut: found 65536 bytes".to_owned()),
+        (7, 1, 0, "the header has a checksum of no tokens".to_owned()),
+        (0, u64::MAX, 0, format!("the header counts {} appends", u64::MAX)),
     ] {
         let mut bytes = vec![0; DATA_AT];
-        bytes[..HEADER_BYTES].copy_from_slice(&header(1, 0, sequence, count));
+        bytes[..HEADER_BYTES].copy_from_slice(&header(1, tail_crc, sequence, count));
         fs::write(&path, &bytes).expect("it is written");
         let error = message(&MappedTokens::open(&path).expect_err(&reason));
         assert!(error.contains(&reason), "{error}");

@@ -3,6 +3,7 @@
 mod batches;
 mod fields;
 mod files;
+mod searches;
 mod vectors;
 
 use statlas_core::{RawCoordinates, Token, TokenParts, TokenType, UNDEFINED};
