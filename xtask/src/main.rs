@@ -26,8 +26,8 @@ The developer's commands.
     cargo xtask fuzz     every parser is given any bytes, the ones that reach more of it first
     cargo xtask interleavings
                          the store's threads under thousands of schedules
-    cargo xtask miri     the tests of the index under Miri; installs a nightly toolchain with it
-    cargo xtask sanitize the tests of core and store under AddressSanitizer; --short: those of the unsafe code
+    cargo xtask miri     the tests of the index and of searching tokens under Miri; installs a nightly toolchain with it
+    cargo xtask sanitize the tests of core, store and tokens under AddressSanitizer; --short: those of the unsafe code
     cargo xtask fmt      format all code
     cargo xtask tidy     the style checks that no tool knows
 
