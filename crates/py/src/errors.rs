@@ -53,6 +53,7 @@ fn kind_of_file_error(error: &TokenFileError) -> ErrorKind {
         TokenFileError::Io { .. } => ErrorKind::Io,
         TokenFileError::Corrupt { .. } => ErrorKind::Corrupt,
         TokenFileError::Busy { .. } => ErrorKind::Busy,
+        TokenFileError::Poisoned { .. } => ErrorKind::Poisoned,
         TokenFileError::TooMany { .. } => ErrorKind::Invalid,
     }
 }

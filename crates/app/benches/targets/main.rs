@@ -46,7 +46,7 @@ struct Bench {
 /// A name, what is measured, and how.
 type Section = (&'static str, &'static str, fn(&mut Bench) -> Result<()>);
 
-const SECTIONS: [Section; 9] = [
+const SECTIONS: [Section; 11] = [
     ("address", "the address of an entity, parsed and from JSON text", address::run),
     ("load", "`statlas load` of generated entities into a new store", load::run),
     (
