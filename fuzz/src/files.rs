@@ -119,7 +119,7 @@ pub fn backup_manifest(bytes: &[u8]) {
 static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| temporary_folder("backup"));
 
 /// A folder of this process, in memory where the system has such.
-pub(crate) fn temporary_folder(name: &str) -> PathBuf {
+pub(super) fn temporary_folder(name: &str) -> PathBuf {
     let shared = PathBuf::from("/dev/shm");
     let parent = if shared.is_dir() { shared } else { std::env::temp_dir() };
     parent.join(format!("statlas-fuzz-{name}-{}", std::process::id()))

@@ -11,7 +11,7 @@ use statlas_tokens::{
 };
 use zerocopy::FromBytes;
 
-use crate::files::temporary_folder;
+use super::files::temporary_folder;
 
 const HEADER_BYTES: usize = 64;
 /// Where a file has the copies of its header.
