@@ -153,11 +153,10 @@ impl PyFiles {
         let mut reader = Interruptible { reader, interrupt: &interrupt };
         let stored = py.detach(|| self.0.files().put(&mut reader));
         drop(reader);
-        interrupt.raise_if_due()?;
         if let Some(error) = failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
             return Err(error);
         }
-        Ok(PyStoredFile(stored.or_raise()?))
+        Ok(PyStoredFile(interrupt.finish(py, stored)?))
     }
 
     /// Opens a stored file for reading, as a raw binary file. Raises `KeyError` if there is none.

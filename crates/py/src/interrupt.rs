@@ -4,11 +4,13 @@
 //! comes by here now and then; if an exception is due, or a progress function raised one, the work ends and it is raised.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use pyo3::prelude::*;
+
+use crate::errors::OrRaise;
 
 /// How often the interpreter is asked.
 pub(crate) const POLL: Duration = Duration::from_millis(50);
@@ -18,6 +20,8 @@ pub(crate) struct Interrupt<'a> {
     progress: Option<&'a Py<PyAny>>,
     next_poll: Mutex<Instant>,
     is_due: AtomicBool,
+    /// How much there is to do, once that is known.
+    total: AtomicU64,
     error: Mutex<Option<PyErr>>,
 }
 
@@ -28,6 +32,7 @@ impl<'a> Interrupt<'a> {
             progress,
             next_poll: Mutex::new(Instant::now() + POLL),
             is_due: AtomicBool::new(false),
+            total: AtomicU64::new(0),
             error: Mutex::new(None),
         }
     }
@@ -38,6 +43,9 @@ impl<'a> Interrupt<'a> {
     }
 
     fn poll(&self, done: Option<(u64, u64)>) -> bool {
+        if let Some((_, total)) = done {
+            self.total.store(total, Ordering::Relaxed);
+        }
         if self.is_due.load(Ordering::Acquire) {
             return false;
         }
@@ -76,11 +84,22 @@ impl<'a> Interrupt<'a> {
     }
 
     /// The exception, if one is due, instead of what the work said.
-    pub(crate) fn raise_if_due(&self) -> PyResult<()> {
+    fn raise_if_due(&self) -> PyResult<()> {
         match self.error.lock().unwrap_or_else(PoisonError::into_inner).take() {
             Some(error) => Err(error),
             None => Ok(()),
         }
+    }
+
+    /// What came of the work, or the exception that ended it. Tells of all that is done, however quickly it was.
+    pub(crate) fn finish<T>(&self, py: Python<'_>, outcome: statlas_store::Result<T>) -> PyResult<T> {
+        self.raise_if_due()?;
+        let done = outcome.or_raise()?;
+        let total = self.total.load(Ordering::Relaxed);
+        if let Some(progress) = self.progress {
+            progress.call1(py, (total, total))?;
+        }
+        Ok(done)
     }
 }
 
@@ -91,14 +110,11 @@ struct Ended;
 pub(crate) fn run<T: Send>(
     py: Python<'_>,
     interrupt: &Interrupt<'_>,
-    work: impl FnOnce() -> T + Send,
+    work: impl FnOnce() -> statlas_store::Result<T> + Send,
 ) -> PyResult<T> {
     let done = py.detach(|| catch_unwind(AssertUnwindSafe(work)));
     match done {
-        Ok(done) => {
-            interrupt.raise_if_due()?;
-            Ok(done)
-        }
+        Ok(outcome) => interrupt.finish(py, outcome),
         Err(payload) if payload.is::<Ended>() => {
             interrupt.raise_if_due()?;
             unreachable!("the work ends like that for an exception only")

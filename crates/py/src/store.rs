@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyIterator, PyString};
 use statlas_core::Entity;
-use statlas_store::limits::{BATCH_BYTES_MAX, BATCH_OPERATIONS_MAX};
+use statlas_store::limits::BATCH_OPERATIONS_MAX;
 use statlas_store::{
     BackupOptions, Batch, ByteSize, Durability, ErrorKind, Loader, Location, Options, Store, StoredEntity,
     TokenQuery,
@@ -27,6 +27,11 @@ use crate::search::metric_of;
 use crate::token::{PyToken, spaces_of};
 use crate::watch::PyWatch;
 
+/// Bytes of entities after which a batch is large enough, though it has fewer than were asked for. Their canonical form
+/// may have three times as many, and a batch carries at most 64 MiB.
+const GATHERED_BYTES: usize = 8 << 20;
+/// Entities that are gathered between two looks at whether Ctrl-C came.
+const SIGNALS_EVERY: usize = 1000;
 /// Addresses that are looked up between two looks at whether Ctrl-C came.
 const READ_TOGETHER: usize = 10_000;
 
@@ -204,7 +209,7 @@ impl PyStore {
     /// The newest revision: how many batches were committed.
     #[getter]
     fn revision(&self, py: Python<'_>) -> PyResult<u64> {
-        self.with(py, |store| Ok(store.engine().stats().revision))
+        self.with(py, revision)
     }
 
     /// The files of the store.
@@ -276,7 +281,7 @@ impl PyStore {
             }
         }
         let commit = py.detach(|| loader.finish()).or_raise()?;
-        let revision = commit.revision.max(self.with(py, |store| Ok(store.engine().stats().revision))?);
+        let revision = commit.revision.max(self.with(py, revision)?);
         Ok(PyStored { new: commit.entities_new, present: commit.entities_present, revision })
     }
 
@@ -476,7 +481,8 @@ impl PyStore {
 
     /// Reads and verifies everything that is stored, or with `quick` all but what stands in complete files of the log.
     ///
-    /// Damage raises nothing: the report lists it. `progress` is called with bytes done and bytes in all.
+    /// Damage raises nothing: the report lists it. `progress` is called now and then, and at the end, with bytes done and
+    /// bytes in all.
     ///
     /// >>> import statlas
     /// >>> with statlas.Store.open("memory:") as store:
@@ -491,14 +497,14 @@ impl PyStore {
             let engine = store.engine();
             if quick { engine.check_quick(&mut show) } else { engine.check(&mut show) }
         });
-        Ok(report?.or_raise()?.into())
+        Ok(report?.into())
     }
 
     /// Copies the store as it is now into a directory while everybody else goes on, or brings the backup that is there up to
     /// date: only what it lacks is copied. `statlas restore` makes a store of it.
     ///
-    /// With `strict`, a damaged store is refused instead of copied with its damage. `progress` is called with bytes done
-    /// and bytes in all.
+    /// With `strict`, a damaged store is refused instead of copied with its damage. `progress` is called now and then, and at
+    /// the end, with bytes done and bytes in all.
     ///
     /// >>> import os, statlas, tempfile
     /// >>> folder = tempfile.mkdtemp()
@@ -519,8 +525,7 @@ impl PyStore {
         let options = BackupOptions { strict, goes_on: &goes_on };
         let report = py
             .detach(|| store.engine().backup(&to, &options, &mut |done, total| interrupt.show(done, total)));
-        interrupt.raise_if_due()?;
-        Ok(report.or_raise()?.into())
+        Ok(interrupt.finish(py, report)?.into())
     }
 
     /// Figures of the store, counted and not estimated, by name.
@@ -534,28 +539,38 @@ impl PyStore {
         self.with(py, |store| store.engine().sync())
     }
 
-    fn __repr__(&self) -> PyResult<String> {
-        let store = self.store.read().unwrap_or_else(PoisonError::into_inner);
-        Ok(match &*store {
-            None => "<Store, closed>".to_owned(),
-            Some(store) => {
-                let stats = store.engine().stats();
-                format!(
-                    "<Store ({}) of {} entities at revision {}>",
-                    stats.engine, stats.entities, stats.revision
-                )
-            }
-        })
+    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+        if self.closed() {
+            return Ok("<Store, closed>".to_owned());
+        }
+        let stats = self.with(py, |store| Ok(store.engine().stats()))?;
+        Ok(format!(
+            "<Store ({}) of {} entities at revision {}>",
+            stats.engine, stats.entities, stats.revision
+        ))
     }
 }
 
-/// The next entities of an iterator, at most a batch of them.
+/// The newest revision.
+pub(crate) fn revision(store: &Store) -> statlas_store::Result<u64> {
+    // Nothing is waited for, and nothing is counted, as figures would be.
+    store.engine().wait_for_change(0, Duration::ZERO)
+}
+
+/// The next entities of an iterator, at most a batch of them, and fewer if they are large.
 fn gather(entities: &mut Bound<'_, PyIterator>, count: usize, done: usize) -> PyResult<Vec<Entity>> {
-    let mut gathered = Vec::new();
-    while gathered.len() < count {
+    let py = entities.py();
+    let (mut gathered, mut bytes) = (Vec::new(), 0);
+    while gathered.len() < count && bytes < GATHERED_BYTES {
         let Some(entity) = entities.next() else { break };
         let number = done + gathered.len();
-        gathered.push(entity_of(&entity?).map_err(|error| numbered(&error, number))?);
+        let entity = entity_of(&entity?).map_err(|error| numbered(&error, number))?;
+        bytes += entity.state().as_str().len()
+            + entity.coordinates().adjacency.iter().map(str::len).sum::<usize>();
+        gathered.push(entity);
+        if gathered.len().is_multiple_of(SIGNALS_EVERY) {
+            py.check_signals()?;
+        }
     }
     Ok(gathered)
 }
@@ -575,14 +590,11 @@ fn numbered(error: &PyErr, number: usize) -> PyErr {
     })
 }
 
-/// Stores entities as one batch, or more if they are too large for one.
+/// Stores entities as one batch.
 fn commit(loader: &mut Loader, entities: Vec<Entity>) -> statlas_store::Result<()> {
     let mut batch = Batch::new();
     for entity in entities {
         batch.put_entity(entity);
-        if batch.bytes() > BATCH_BYTES_MAX / 2 {
-            loader.commit(std::mem::take(&mut batch))?;
-        }
     }
-    if batch.is_empty() { Ok(()) } else { loader.commit(batch) }
+    loader.commit(batch)
 }

@@ -249,8 +249,10 @@ impl PyTokenVec {
         // The same lock is not taken twice.
         Arc::ptr_eq(&own, &other)
             || py.detach(|| {
-                let other = other.read().as_slice().to_vec();
-                own.read().as_slice().as_bytes() == other.as_bytes()
+                let own = own.read();
+                // Behind no writer that waits: it might wait for somebody who waits for this one.
+                let other = other.tokens.read_recursive();
+                own.as_slice().as_bytes() == other.as_slice().as_bytes()
             })
     }
 

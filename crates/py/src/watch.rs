@@ -9,6 +9,7 @@ use statlas_store::{Change, ChangeKind, Store, Watch};
 
 use crate::errors::{OrRaise, invalid};
 use crate::interrupt::POLL;
+use crate::store::revision;
 
 /// One change of a revision.
 #[pyclass(name = "Change", module = "statlas", frozen)]
@@ -107,7 +108,7 @@ impl PyWatch {
             })
         };
         let timeout = timeout.map(seconds).transpose()?;
-        let revision = after.unwrap_or_else(|| store.engine().stats().revision);
+        let revision = after.map_or_else(|| revision(store), Ok).or_raise()?;
         // What can't be watched is told at once.
         store.engine().changes(revision, 1).or_raise()?;
         let state = Pending { watch: store.watch(revision), changes: VecDeque::new(), revision };

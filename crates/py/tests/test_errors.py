@@ -197,6 +197,20 @@ def test_the_error_of_a_block_is_not_hidden_by_closing(path: Path) -> None:
     assert run(FAILED_BLOCK, path, Path(__file__).parent) == "io\n"
 
 
+FAILED_LOAD = LIMITED + """
+store = statlas.Store.open(sys.argv[1], durability="written")
+limit(1_000_000)
+try:
+    store.put_many(many(100_000), batch_size=100)
+except statlas.Error as error:
+    print(error.kind)
+"""
+
+
+def test_what_ends_a_load_is_told_and_not_what_comes_of_it(path: Path) -> None:
+    assert run(FAILED_LOAD, path, Path(__file__).parent) == "io\n"
+
+
 def test_history_that_is_no_longer_kept_is_expired() -> None:
     with statlas.Store.open("memory:") as store:
         store.put_many(many(110_000), batch_size=1000)

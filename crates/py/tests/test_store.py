@@ -497,6 +497,14 @@ class TestUpkeep:
         assert (report.entities, report.records, report.blobs, report.damage) == (100, 1, 1, [])
         assert all(done <= all_of_it for done, all_of_it in told)
         assert told == sorted(told)
+        # However quick it was, its end is told.
+        assert told[-1] == (told[-1][1], told[-1][1])
+
+    def test_a_large_batch_is_cut_into_small_ones(self, memory: statlas.Store) -> None:
+        text = "a" * 500_000
+        told: list[int] = []
+        memory.put_many((statlas.Entity(numbered(n), state={"text": text}) for n in range(40)), progress=told.append)
+        assert told[-1] == 40 and len(told) > 1
 
     def test_a_quick_check_says_what_it_left_out(self, path: Path) -> None:
         with statlas.Store.open(path, segment_size="1MiB", durability="buffered") as store:

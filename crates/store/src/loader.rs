@@ -60,7 +60,11 @@ impl Loader {
     /// earlier one, of which nothing is stored; nothing that was handed over after that one is stored either, and
     /// there is nothing more to be done with the loader.
     pub fn commit(&mut self, batch: Batch) -> Result<()> {
-        let prepared = self.engine.prepare(batch)?;
+        let prepared = match self.engine.prepare(batch) {
+            // Why it is, an earlier batch knows.
+            Err(error) if error.kind() == ErrorKind::Poisoned => return self.end().and(Err(error)),
+            prepared => prepared?,
+        };
         match &self.thread {
             Some((sender, _)) if sender.send(prepared).is_ok() => Ok(()),
             // The thread takes no more: it has stopped at an error.

@@ -32,6 +32,10 @@ use load::Loaded;
 use report::Report;
 use sizes::Sizes;
 
+/// That of the program, which is what is measured.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// What every section is given.
 struct Bench {
     seed: u64,
