@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use statlas_core::{Address, BlobId, Entity, EntityHead, Token};
+use statlas_core::{Address, BlobId, Entity, EntityError, EntityHead, Token};
 
 use crate::columns::{Draft, RowLists};
 use crate::error::{Error, ErrorKind, Result};
@@ -129,6 +129,8 @@ pub struct Batch {
     operations: Vec<Operation>,
     /// Neighbours and tokens of all the rows.
     lists: RowLists,
+    /// The first operation whose token breaks the rules of tokens, as one that is read in place may, and how.
+    broken_token: Option<(usize, EntityError)>,
     bytes: usize,
 }
 
@@ -147,6 +149,9 @@ impl Batch {
         let canonical = entity.canonical();
         let address = Address::of(&canonical);
         let (token, blob) = (entity.token().copied(), entity.blob());
+        if let (None, Some(Err(broken))) = (&self.broken_token, token.map(|token| token.check())) {
+            self.broken_token = Some((self.operations.len(), broken));
+        }
         self.bytes += canonical.len();
         let head = Arc::new(entity.into_head());
         let draft = Arc::new(Draft::of(&head, token.as_ref(), &mut self.lists));
@@ -251,12 +256,12 @@ impl Batch {
         if self.bytes > BATCH_BYTES_MAX {
             return too_large("bytes in a batch", self.bytes, BATCH_BYTES_MAX);
         }
+        if let Some((index, broken)) = &self.broken_token {
+            let error = Error::new(ErrorKind::Invalid, format!("token: {broken}"));
+            return Err(error.for_operation(*index));
+        }
         for (index, operation) in self.operations.iter().enumerate() {
             let checked = match operation {
-                Operation::PutEntity(change) => match change.token.map_or(Ok(()), |token| token.check()) {
-                    Err(broken) => Err(Error::new(ErrorKind::Invalid, format!("token: {broken}"))),
-                    Ok(()) => Ok(()),
-                },
                 Operation::PutBlob { bytes, .. } if bytes.len() > PAYLOAD_BYTES_MAX => {
                     too_large("bytes of a blob in one piece", bytes.len(), PAYLOAD_BYTES_MAX)
                 }

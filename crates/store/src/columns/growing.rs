@@ -92,8 +92,8 @@ impl GrowingRows {
         let [realm, entity_realm, horizon, entity_type] = draft.names.map(|name| self.names.add(name));
         let [resonance, velocity, density] = draft.stat7;
         let last = &mut self.last;
-        last.lists.neighbours.extend_from_slice(&lists.neighbours[draft.neighbours.clone()]);
-        last.lists.tokens.extend(draft.token.map(|at| lists.tokens[at as usize]));
+        last.lists.neighbours.extend_from_slice(draft.neighbours(lists));
+        last.lists.tokens.extend(draft.token(lists));
         // In the order of the columns' numbers.
         let values: [i64; ColumnId::ALL.len()] = [
             place.place,
@@ -224,8 +224,7 @@ mod tests {
             let draft = &drafts[row % 50];
             let place = RowPlace { place: row as i64 * 300, revision: 9, ordinal: row as u32 };
             assert_eq!(part.push(draft, &lists, place), row);
-            let neighbours = lists.neighbours[draft.neighbours.clone()].to_vec();
-            of_rows.push((neighbours, draft.token.map(|at| lists.tokens[at as usize])));
+            of_rows.push((draft.neighbours(&lists).to_vec(), draft.token(&lists).copied()));
         }
         (part, of_rows)
     }
