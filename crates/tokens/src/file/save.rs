@@ -102,3 +102,25 @@ impl Drop for Temporary {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::Temporary;
+
+    #[test]
+    fn a_file_that_gets_no_name_is_removed_and_its_own_one_is_left_alone() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let names = || fs::read_dir(folder.path()).expect("it can be listed").count();
+        let (one, two) =
+            (Temporary::beside(&folder.path().join("x")), Temporary::beside(&folder.path().join("x")));
+        let (one, mut two) = (one.expect("it is made"), two.expect("it is made"));
+        assert_eq!((one.path == two.path, names()), (false, 2));
+        drop(one);
+        assert_eq!(names(), 1);
+        two.has_name = true;
+        drop(two);
+        assert_eq!(names(), 1, "what has a name was removed");
+    }
+}
