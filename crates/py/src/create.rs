@@ -4,6 +4,7 @@ use numpy::{
     Element, PyArray1, PyArrayDescr, PyArrayDescrMethods, PyArrayMethods, PyReadonlyArray1, PyUntypedArray,
     PyUntypedArrayMethods,
 };
+use pyo3::exceptions::{PyMemoryError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyMapping, PyString};
@@ -184,8 +185,7 @@ fn spaced<T>(values: &[T]) -> &[[[T; AXES]; SPACES]] {
 }
 
 impl<'py> Coordinates<'py> {
-    fn of(values: Option<&Bound<'py, PyAny>>) -> PyResult<Self> {
-        let Some(values) = values else { return Ok(Self::None) };
+    fn of(values: &Bound<'py, PyAny>) -> PyResult<Self> {
         if let Ok(mapping) = values.cast::<PyMapping>() {
             return Self::of_mapping(mapping);
         }
@@ -269,42 +269,39 @@ struct Arguments<'py> {
     coordinates: Coordinates<'py>,
 }
 
-/// The keyword arguments as they come.
-type Given<'a, 'py> = Option<&'a Bound<'py, PyAny>>;
-
 impl<'py> Arguments<'py> {
-    #[expect(clippy::too_many_arguments, reason = "a token has so many fields")]
-    fn new(
-        local_ids: Given<'_, 'py>,
-        entity_type: Given<'_, 'py>,
-        domain: Given<'_, 'py>,
-        flags: Given<'_, 'py>,
-        weight: Given<'_, 'py>,
-        field_radius: Given<'_, 'py>,
-        field_strength: Given<'_, 'py>,
-        timestamp: Given<'_, 'py>,
-        coordinates: Given<'_, 'py>,
-    ) -> PyResult<Self> {
-        fn or<'py, T: Element>(
-            given: Given<'_, 'py>,
-            default: T,
-            read: impl FnOnce(&Bound<'py, PyAny>) -> PyResult<Values<'py, T>>,
-        ) -> PyResult<Values<'py, T>> {
-            given.map_or(Ok(Values::One(default)), read)
+    fn of(fields: Option<&Bound<'py, PyDict>>) -> PyResult<Self> {
+        let mut all = Self {
+            local_ids: Values::One(0),
+            entity_type: TypeValues::One(TokenType::Undefined),
+            domain: Values::One(0),
+            flags: Values::One(0),
+            weight: Values::One(0.0),
+            field_radius: Values::One(0.0),
+            field_strength: Values::One(0.0),
+            timestamp: None,
+            coordinates: Coordinates::None,
+        };
+        for (name, values) in fields.into_iter().flatten() {
+            let name: &str = name.extract()?;
+            match name {
+                "local_ids" => all.local_ids = integers(name, &values)?,
+                "entity_type" => all.entity_type = types(&values)?,
+                "domain" => all.domain = integers(name, &values)?,
+                "flags" => all.flags = integers(name, &values)?,
+                "weight" => all.weight = floats(name, &values, |value| value as f32)?,
+                "field_radius" => all.field_radius = floats(name, &values, |value| value)?,
+                "field_strength" => all.field_strength = floats(name, &values, |value| value)?,
+                "timestamp" if values.is_none() => {}
+                "timestamp" => all.timestamp = Some(integers(name, &values)?),
+                "coordinates" if values.is_none() => {}
+                "coordinates" => all.coordinates = Coordinates::of(&values)?,
+                _ => {
+                    return Err(PyTypeError::new_err(format!("got an unexpected keyword argument '{name}'")));
+                }
+            }
         }
-        Ok(Self {
-            local_ids: or(local_ids, 0, |ids| integers("local_ids", ids))?,
-            entity_type: entity_type.map_or(Ok(TypeValues::One(TokenType::Undefined)), types)?,
-            domain: or(domain, 0, |values| integers("domain", values))?,
-            flags: or(flags, 0, |values| integers("flags", values))?,
-            weight: or(weight, 0.0, |values| floats("weight", values, |value| value as f32))?,
-            field_radius: or(field_radius, 0.0, |values| floats("field_radius", values, |value| value))?,
-            field_strength: or(field_strength, 0.0, |values| {
-                floats("field_strength", values, |value| value)
-            })?,
-            timestamp: timestamp.map(|values| integers("timestamp", values)).transpose()?,
-            coordinates: Coordinates::of(coordinates)?,
-        })
+        Ok(all)
     }
 
     fn batch(&self) -> PyResult<TokenBatch<'_>> {
@@ -346,35 +343,15 @@ impl<'py> Arguments<'py> {
 ///     ...
 /// statlas.InvalidError: token 1: field weight: token error: found NaN; allowed: a number from 0 to 100
 #[pyfunction]
-#[pyo3(signature = (count, *, local_ids=None, entity_type=None, domain=None, flags=None, weight=None, field_radius=None,
-                    field_strength=None, timestamp=None, coordinates=None), text_signature =
+#[pyo3(signature = (count, **fields), text_signature =
     "(count, *, local_ids=0, entity_type='undefined', domain=0, flags=0, weight=0.0, \
      field_radius=0.0, field_strength=0.0, timestamp=None, coordinates=None)")]
-#[expect(clippy::too_many_arguments, reason = "a token has so many fields, and here they are named")]
 pub(crate) fn create_tokens_batch<'py>(
     py: Python<'py>,
     count: usize,
-    local_ids: Option<&Bound<'py, PyAny>>,
-    entity_type: Option<&Bound<'py, PyAny>>,
-    domain: Option<&Bound<'py, PyAny>>,
-    flags: Option<&Bound<'py, PyAny>>,
-    weight: Option<&Bound<'py, PyAny>>,
-    field_radius: Option<&Bound<'py, PyAny>>,
-    field_strength: Option<&Bound<'py, PyAny>>,
-    timestamp: Option<&Bound<'py, PyAny>>,
-    coordinates: Option<&Bound<'py, PyAny>>,
+    fields: Option<&Bound<'py, PyDict>>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let arguments = Arguments::new(
-        local_ids,
-        entity_type,
-        domain,
-        flags,
-        weight,
-        field_radius,
-        field_strength,
-        timestamp,
-        coordinates,
-    )?;
+    let arguments = Arguments::of(fields)?;
     check_memory(count)?;
     let batch = arguments.batch()?;
     let made = py.detach(|| {
@@ -387,9 +364,7 @@ pub(crate) fn create_tokens_batch<'py>(
 /// Refuses what there is no memory for, where the allocator would end the process.
 fn check_memory(more: usize) -> PyResult<()> {
     let mut probe: Vec<Token> = Vec::new();
-    probe
-        .try_reserve_exact(more)
-        .map_err(|_| pyo3::exceptions::PyMemoryError::new_err(format!("no memory for {more} tokens")))
+    probe.try_reserve_exact(more).map_err(|_| PyMemoryError::new_err(format!("no memory for {more} tokens")))
 }
 
 #[pymethods]
@@ -402,36 +377,11 @@ impl PyTokenVec {
     /// >>> tokens.create(1000, local_ids=1000, weight=2.0)
     /// >>> len(tokens), float(tokens.weights.mean())
     /// (2000, 1.5)
-    #[pyo3(signature = (count, *, local_ids=None, entity_type=None, domain=None, flags=None, weight=None, field_radius=None,
-                        field_strength=None, timestamp=None, coordinates=None), text_signature =
+    #[pyo3(signature = (count, **fields), text_signature =
     "($self, count, *, local_ids=0, entity_type='undefined', domain=0, flags=0, weight=0.0, \
      field_radius=0.0, field_strength=0.0, timestamp=None, coordinates=None)")]
-    #[expect(clippy::too_many_arguments, reason = "a token has so many fields, and here they are named")]
-    fn create(
-        &self,
-        py: Python<'_>,
-        count: usize,
-        local_ids: Option<&Bound<'_, PyAny>>,
-        entity_type: Option<&Bound<'_, PyAny>>,
-        domain: Option<&Bound<'_, PyAny>>,
-        flags: Option<&Bound<'_, PyAny>>,
-        weight: Option<&Bound<'_, PyAny>>,
-        field_radius: Option<&Bound<'_, PyAny>>,
-        field_strength: Option<&Bound<'_, PyAny>>,
-        timestamp: Option<&Bound<'_, PyAny>>,
-        coordinates: Option<&Bound<'_, PyAny>>,
-    ) -> PyResult<()> {
-        let arguments = Arguments::new(
-            local_ids,
-            entity_type,
-            domain,
-            flags,
-            weight,
-            field_radius,
-            field_strength,
-            timestamp,
-            coordinates,
-        )?;
+    fn create(&self, py: Python<'_>, count: usize, fields: Option<&Bound<'_, PyDict>>) -> PyResult<()> {
+        let arguments = Arguments::of(fields)?;
         check_memory(count)?;
         let batch = arguments.batch()?;
         let shared = &self.shared;
@@ -456,7 +406,7 @@ pub(crate) fn from_numpy(array: &Bound<'_, PyAny>) -> PyResult<TokenVec> {
         });
     }
     let count = array.shape().first().copied().unwrap_or_default();
-    let coordinates = Coordinates::of(Some(array.as_any()))?;
+    let coordinates = Coordinates::of(array.as_any())?;
     let mut tokens = TokenVec::new();
     let batch = TokenBatch { coordinates: coordinates.batch()?, ..TokenBatch::default() };
     py.detach(|| tokens.create(count, &batch)).or_raise()?;

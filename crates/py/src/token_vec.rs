@@ -315,7 +315,7 @@ impl PyTokenVec {
     /// Converts bytes that the reference implementation wrote, 64 for each token. It marks undefined spaces by 127.
     #[staticmethod]
     fn from_reference_bytes<'py>(py: Python<'py>, data: &[u8]) -> PyResult<Bound<'py, PyAny>> {
-        token_vec(py, tokens_of(data, Token::from_reference_bytes)?)
+        token_vec(py, TokenVec::from_reference_bytes(data).or_raise()?)
     }
 
     /// Maps a file that `save` or a `TokenFile` wrote: nothing is read before it is looked at, whatever its size.
