@@ -126,7 +126,7 @@ impl PyTokenVec {
     ) -> PyResult<Bound<'py, PyCapsule>> {
         // A wish that need not be met.
         let _ = requested_schema;
-        let (view, _, _) = View::of(&self.shared, false)?;
+        let (view, _, _) = View::of(py, &self.shared, false)?;
         capsule(py, TokenReader { shared: Arc::clone(&self.shared), _view: view, next: 0, schema: schema() })
     }
 }

@@ -4,7 +4,7 @@ use numpy::{
     Element, PyArray1, PyArrayDescr, PyArrayDescrMethods, PyArrayMethods, PyReadonlyArray1, PyUntypedArray,
     PyUntypedArrayMethods,
 };
-use pyo3::exceptions::{PyMemoryError, PyTypeError};
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyMapping, PyString};
@@ -12,6 +12,7 @@ use statlas_core::{AXES, RawCoordinates, SPACES, Space, Token, TokenType};
 use statlas_tokens::{Column, LocalIds, TokenBatch, TokenCoordinates, TokenVec};
 
 use crate::errors::{OrRaise, invalid};
+use crate::memory::{NoMemory, no_memory, room};
 use crate::token::{space_of, token_type_of};
 use crate::token_vec::{PyTokenVec, token_vec, tokens_of};
 use crate::views::token_dtype;
@@ -352,19 +353,12 @@ pub(crate) fn create_tokens_batch<'py>(
     fields: Option<&Bound<'py, PyDict>>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let arguments = Arguments::of(fields)?;
-    check_memory(count)?;
     let batch = arguments.batch()?;
     let made = py.detach(|| {
-        let mut tokens = TokenVec::new();
-        tokens.create(count, &batch).map(|()| tokens)
+        let mut tokens = TokenVec::from(room(count)?);
+        Ok::<_, NoMemory>(tokens.create(count, &batch).map(|()| tokens))
     });
-    token_vec(py, made.or_raise()?)
-}
-
-/// Refuses what there is no memory for, where the allocator would end the process.
-fn check_memory(more: usize) -> PyResult<()> {
-    let mut probe: Vec<Token> = Vec::new();
-    probe.try_reserve_exact(more).map_err(|_| PyMemoryError::new_err(format!("no memory for {more} tokens")))
+    token_vec(py, made?.or_raise()?)
 }
 
 #[pymethods]
@@ -382,10 +376,17 @@ impl PyTokenVec {
      field_radius=0.0, field_strength=0.0, timestamp=None, coordinates=None)")]
     fn create(&self, py: Python<'_>, count: usize, fields: Option<&Bound<'_, PyDict>>) -> PyResult<()> {
         let arguments = Arguments::of(fields)?;
-        check_memory(count)?;
         let batch = arguments.batch()?;
         let shared = &self.shared;
-        py.detach(|| shared.change(|tokens| tokens.create(count, &batch)))?.or_raise()
+        let created = py.detach(|| {
+            shared.change(|tokens| {
+                tokens
+                    .try_reserve(count)
+                    .map_err(|_| no_memory::<Token>(tokens.len().saturating_add(count)))?;
+                Ok::<_, NoMemory>(tokens.create(count, &batch))
+            })
+        });
+        created??.or_raise()
     }
 }
 

@@ -21,6 +21,7 @@ mod find;
 mod found;
 mod interrupt;
 mod json;
+mod memory;
 mod pool;
 mod records;
 mod reports;

@@ -1,18 +1,27 @@
 //! Searching, selecting and sorting tokens.
+//!
+//! Tokens are locked before their threads are given work, and no work of those threads locks anything: whoever waits for
+//! some of it may be given other work meanwhile.
 
 use std::sync::Arc;
 
-use numpy::{PyArray1, PyArrayMethods, PyReadonlyArray1};
+use numpy::{
+    PyArray1, PyArrayDescrMethods, PyArrayMethods, PyReadonlyArray1, PyUntypedArray, PyUntypedArrayMethods,
+};
 use pyo3::exceptions::PyIndexError;
 use pyo3::prelude::*;
 use pyo3::types::{PyMapping, PyTuple};
-use statlas_core::Space;
+use statlas_core::{Space, Token};
 use statlas_tokens::{Condition, Field, Metric, Near, TokenVec, nearest, order, par_nearest, select, within};
 
 use crate::errors::invalid;
+use crate::memory::{NoMemory, probe, room};
 use crate::pool;
 use crate::token::{PyToken, space_of, spaces_of, token_type_of};
 use crate::token_vec::{PyTokenVec, token_vec};
+
+/// What sorting takes on its way for each token.
+const SORTING_WORDS: usize = 5;
 
 type Numbers<'py> = Bound<'py, PyArray1<i64>>;
 
@@ -70,7 +79,11 @@ fn axis_of(space: &str, axis: usize) -> PyResult<Field> {
 fn condition(field: Field, range: &Bound<'_, PyAny>) -> PyResult<Condition> {
     let (min, max) = match range.extract::<f64>() {
         Ok(value) => (Some(value), Some(value)),
-        Err(_) => range.extract::<(Option<f64>, Option<f64>)>()?,
+        Err(_) => range.extract::<(Option<f64>, Option<f64>)>().map_err(|_| {
+            invalid(format!(
+                "a condition: found {range}; allowed: a number, or a pair of numbers, None for no end"
+            ))
+        })?,
     };
     // A weight is kept with fewer digits than Python writes.
     let kept = |value: f64| if field == Field::Weight { f64::from(value as f32) } else { value };
@@ -79,6 +92,28 @@ fn condition(field: Field, range: &Bound<'_, PyAny>) -> PyResult<Condition> {
         return Err(invalid("a condition: found NaN; allowed: numbers, or None for no end"));
     }
     Ok(Condition::In(field, min..=max))
+}
+
+/// Indices of tokens as an array of int64, whatever integers they were.
+fn indices_of<'py>(indices: &Bound<'py, PyAny>) -> PyResult<PyReadonlyArray1<'py, i64>> {
+    let numpy = indices.py().import("numpy")?;
+    let array = numpy.call_method1("asarray", (indices,))?.cast_into::<PyUntypedArray>()?;
+    let (axes, dtype) = (array.ndim(), array.dtype());
+    // An empty list makes an array of floats.
+    let is_empty = array.shape() == [0];
+    if axes != 1 || !(is_empty || matches!(dtype.kind(), b'i' | b'u')) {
+        return Err(invalid(format!(
+            "indices: found an array of {axes} axes and type {dtype}; allowed: integers in one axis"
+        )));
+    }
+    if dtype.kind() == b'u' && dtype.itemsize() == size_of::<u64>() && !is_empty {
+        let largest: u64 = array.call_method0("max")?.extract()?;
+        if i64::try_from(largest).is_err() {
+            return Err(PyIndexError::new_err(format!("index {largest} is out of range")));
+        }
+    }
+    let array = numpy.call_method1("ascontiguousarray", (array, "int64"))?;
+    Ok(array.cast_into::<PyArray1<i64>>()?.readonly())
 }
 
 #[pymethods]
@@ -103,7 +138,11 @@ impl PyTokenVec {
         let shared = &self.shared;
         let found = if parallel {
             let pool = pool::pool()?;
-            py.detach(|| pool.install(|| par_nearest(shared.read().as_slice(), &query, k, spaces, metric)))
+            py.detach(|| {
+                let tokens = shared.read();
+                let tokens = tokens.as_slice();
+                pool.install(|| par_nearest(tokens, &query, k, spaces, metric))
+            })
         } else {
             py.detach(|| nearest(shared.read().as_slice(), &query, k, spaces, metric))
         };
@@ -193,8 +232,13 @@ impl PyTokenVec {
             }
         }
         let (shared, pool) = (&self.shared, pool::pool()?);
-        let found = py.detach(|| pool.install(|| select(shared.read().as_slice(), &conditions)));
-        Ok(numbers(py, found))
+        let found = py.detach(|| {
+            let tokens = shared.read();
+            let tokens = tokens.as_slice();
+            probe::<[usize; 2]>(tokens.len())?;
+            Ok::<_, NoMemory>(pool.install(|| select(tokens, &conditions)))
+        });
+        Ok(numbers(py, found?))
     }
 
     /// The tokens with some indices, in their order, as a new `TokenVec`.
@@ -204,29 +248,22 @@ impl PyTokenVec {
     /// >>> tokens.take(tokens.select(weight=(7, 8))).weights.tolist()
     /// [7.0, 8.0]
     fn take<'py>(&self, py: Python<'py>, indices: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-        let indices: PyReadonlyArray1<'py, i64> = {
-            let array = py.import("numpy")?.call_method1("asarray", (indices,))?;
-            let array = if array.len()? == 0 { array.call_method1("astype", ("int64",))? } else { array };
-            let kind: String = array.getattr("dtype")?.getattr("kind")?.extract()?;
-            if !matches!(kind.as_str(), "i" | "u") {
-                return Err(PyIndexError::new_err(format!(
-                    "indices: found values of kind {kind:?}; allowed: integers"
-                )));
-            }
-            let array = py.import("numpy")?.call_method1("ascontiguousarray", (array, "int64"))?;
-            array.cast_into::<PyArray1<i64>>()?.readonly()
-        };
+        let indices = indices_of(indices)?;
         let (wanted, shared) = (indices.as_slice()?, &self.shared);
         let taken = py.detach(|| {
             let tokens = shared.read();
             let tokens = tokens.as_slice();
             let len = tokens.len() as i64;
-            let one = |index: i64| {
-                let at = if index < 0 { index + len } else { index };
-                usize::try_from(at).ok().and_then(|at| tokens.get(at)).copied().ok_or((index, len))
-            };
-            wanted.iter().map(|index| one(*index)).collect::<Result<Vec<_>, _>>()
-        });
+            let mut taken = room(wanted.len())?;
+            for index in wanted {
+                let at = if *index < 0 { index + len } else { *index };
+                match usize::try_from(at).ok().and_then(|at| tokens.get(at)) {
+                    Some(token) => taken.push(*token),
+                    None => return Ok::<_, NoMemory>(Err((*index, len))),
+                }
+            }
+            Ok(Ok(taken))
+        })?;
         let taken = taken.map_err(|(index, len)| {
             PyIndexError::new_err(format!("index {index} is out of range for {len} tokens"))
         })?;
@@ -243,8 +280,13 @@ impl PyTokenVec {
         descending: bool,
     ) -> PyResult<Numbers<'py>> {
         let (field, shared, pool) = (field_of(field)?, &self.shared, pool::pool()?);
-        let order = py.detach(|| pool.install(|| order(shared.read().as_slice(), field, descending)));
-        Ok(numbers(py, order))
+        let order = py.detach(|| {
+            let tokens = shared.read();
+            let tokens = tokens.as_slice();
+            probe::<[u64; SORTING_WORDS]>(tokens.len())?;
+            Ok::<_, NoMemory>(pool.install(|| order(tokens, field, descending)))
+        });
+        Ok(numbers(py, order?))
     }
 
     /// Puts the tokens in the order of a field, or of an axis; see `argsort`.
@@ -257,6 +299,13 @@ impl PyTokenVec {
     #[pyo3(signature = (field, *, descending=false))]
     fn sort(&self, py: Python<'_>, field: &Bound<'_, PyAny>, descending: bool) -> PyResult<()> {
         let (field, shared, pool) = (field_of(field)?, Arc::clone(&self.shared), pool::pool()?);
-        py.detach(|| shared.change(|tokens| pool.install(|| tokens.sort_by(field, descending))))
+        let sorted = py.detach(|| {
+            shared.change(|tokens| {
+                probe::<[u64; SORTING_WORDS + Token::BYTES / 8]>(tokens.len())?;
+                pool.install(|| tokens.sort_by(field, descending));
+                Ok::<(), NoMemory>(())
+            })
+        });
+        Ok(sorted??)
     }
 }

@@ -6,15 +6,17 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use parking_lot::{RwLock, RwLockReadGuard};
-use pyo3::exceptions::{PyBufferError, PyIndexError, PyTypeError};
+use numpy::PyUntypedArray;
+use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+use pyo3::exceptions::{PyBufferError, PyIndexError, PyOverflowError, PyTypeError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PySlice, PyTuple};
+use pyo3::types::{PyBool, PyBytes, PySlice, PyTuple};
 use statlas_core::Token;
 use statlas_tokens::{MappedTokens, TokenVec};
 
 use crate::buffer;
 use crate::errors::{OrRaise, invalid};
+use crate::memory::{NoMemory, copied, no_memory, room};
 use crate::token::PyToken;
 
 /// Where tokens are.
@@ -34,6 +36,9 @@ impl Tokens {
     }
 }
 
+/// Tokens that are gathered between two looks at whether Ctrl-C came.
+const SIGNALS_EVERY: usize = 4096;
+
 /// Tokens and how many views of them there are.
 pub(crate) struct Shared {
     tokens: RwLock<Tokens>,
@@ -41,13 +46,42 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
+    /// The tokens, for who has let go of the interpreter.
     pub(crate) fn read(&self) -> RwLockReadGuard<'_, Tokens> {
         self.tokens.read()
     }
 
-    /// Lets `change` change the tokens, unless they are mapped or somebody has a view of them.
+    /// The tokens, for who has the interpreter, and lets go of it if they have to be waited for.
+    pub(crate) fn read_attached(&self, py: Python<'_>) -> RwLockReadGuard<'_, Tokens> {
+        loop {
+            if let Some(tokens) = self.tokens.try_read() {
+                return tokens;
+            }
+            py.detach(|| drop(self.tokens.read()));
+        }
+    }
+
+    /// Lets `change` change the tokens, unless they are mapped or somebody has a view of them. For who has let go of the
+    /// interpreter.
     pub(crate) fn change<T>(&self, change: impl FnOnce(&mut TokenVec) -> T) -> PyResult<T> {
-        let mut tokens = self.tokens.write();
+        self.change_locked(self.tokens.write(), change)
+    }
+
+    /// The same for who has the interpreter, and lets go of it if the tokens have to be waited for.
+    fn change_attached<T>(&self, py: Python<'_>, change: impl FnOnce(&mut TokenVec) -> T) -> PyResult<T> {
+        loop {
+            if let Some(tokens) = self.tokens.try_write() {
+                return self.change_locked(tokens, change);
+            }
+            py.detach(|| drop(self.tokens.write()));
+        }
+    }
+
+    fn change_locked<T>(
+        &self,
+        mut tokens: RwLockWriteGuard<'_, Tokens>,
+        change: impl FnOnce(&mut TokenVec) -> T,
+    ) -> PyResult<T> {
         let Tokens::Owned(tokens) = &mut *tokens else {
             drop(tokens);
             return Err(invalid(
@@ -71,8 +105,12 @@ pub(crate) struct View(Arc<Shared>);
 
 impl View {
     /// A view of tokens, with where they are and how many.
-    pub(crate) fn of(shared: &Arc<Shared>, writable: bool) -> PyResult<(Self, *const Token, usize)> {
-        let tokens = shared.tokens.read();
+    pub(crate) fn of(
+        py: Python<'_>,
+        shared: &Arc<Shared>,
+        writable: bool,
+    ) -> PyResult<(Self, *const Token, usize)> {
+        let tokens = shared.read_attached(py);
         if writable && matches!(*tokens, Tokens::Mapped(_)) {
             drop(tokens);
             return Err(invalid(
@@ -128,14 +166,15 @@ impl From<TokenVec> for PyTokenVec {
 }
 
 impl PyTokenVec {
-    pub(crate) fn len(&self) -> usize {
-        self.shared.read().as_slice().len()
+    fn len(&self, py: Python<'_>) -> usize {
+        self.shared.read_attached(py).as_slice().len()
     }
 }
 
 /// A new object that Python sees. Its class is the one with the buffer protocol, whose base is the one here.
 pub(crate) fn token_vec(py: Python<'_>, tokens: impl Into<Tokens>) -> PyResult<Bound<'_, PyAny>> {
     let made = buffer::token_vec_type(py)?.call0()?;
+    // Nobody else has it.
     *made.cast::<PyTokenVec>()?.get().shared.tokens.write() = tokens.into();
     Ok(made)
 }
@@ -154,8 +193,15 @@ impl From<MappedTokens> for Tokens {
 
 /// Appends tokens of any iterable, or none of them.
 fn gather(tokens: &Bound<'_, PyAny>) -> PyResult<TokenVec> {
-    let each = tokens.try_iter()?.map(|token| Ok(token?.cast::<PyToken>()?.get().0));
-    Ok(each.collect::<PyResult<Vec<Token>>>()?.into())
+    let mut gathered: Vec<Token> = Vec::new();
+    for token in tokens.try_iter()? {
+        gathered.try_reserve(1).map_err(|_| no_memory::<Token>(gathered.len() + 1))?;
+        gathered.push(token?.cast::<PyToken>()?.get().0);
+        if gathered.len().is_multiple_of(SIGNALS_EVERY) {
+            tokens.py().check_signals()?;
+        }
+    }
+    Ok(gathered.into())
 }
 
 #[pymethods]
@@ -167,40 +213,40 @@ impl PyTokenVec {
         if capacity > isize::MAX as usize / Token::BYTES {
             return Err(invalid(format!("capacity: found {capacity}; allowed: what fits into memory")));
         }
-        let mut tokens = Vec::new();
-        tokens.try_reserve_exact(capacity).map_err(|_| {
-            pyo3::exceptions::PyMemoryError::new_err(format!("no memory for {capacity} tokens"))
-        })?;
-        Ok(TokenVec::from(tokens).into())
+        Ok(TokenVec::from(room(capacity)?).into())
     }
 
     /// Appends a token.
-    fn append(&self, token: &Bound<'_, PyToken>) -> PyResult<()> {
-        self.shared.change(|tokens| tokens.push(token.get().0))
+    fn append(&self, py: Python<'_>, token: &Bound<'_, PyToken>) -> PyResult<()> {
+        let token = token.get().0;
+        let appended = self.shared.change_attached(py, |tokens| {
+            tokens.try_reserve(1).map_err(|_| no_memory::<Token>(tokens.len() + 1))?;
+            tokens.push(token);
+            Ok::<(), NoMemory>(())
+        });
+        Ok(appended??)
     }
 
     /// Appends tokens of another `TokenVec`, or of any iterable of `Token`; all or none.
     fn extend(&self, py: Python<'_>, tokens: &Bound<'_, PyAny>) -> PyResult<()> {
         if let Ok(other) = tokens.cast::<Self>() {
-            let more: Vec<Token> = {
-                let other = Arc::clone(&other.get().shared);
-                py.detach(|| other.read().as_slice().to_vec())
-            };
-            return self.shared.change(|tokens| tokens.extend(more));
+            let other = Arc::clone(&other.get().shared);
+            let more = py.detach(|| copied(other.read().as_slice()))?;
+            return self.append_all(py, more.into());
         }
         let more = gather(tokens)?;
-        self.shared.change(|tokens| tokens.extend(more))
+        self.append_all(py, more)
     }
 
     /// Takes all tokens away and keeps the memory.
-    fn clear(&self) -> PyResult<()> {
-        self.shared.change(TokenVec::clear)
+    fn clear(&self, py: Python<'_>) -> PyResult<()> {
+        self.shared.change_attached(py, TokenVec::clear)
     }
 
     /// The same tokens in memory of their own.
     fn copy<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let copied = py.detach(|| TokenVec::from(self.shared.read().as_slice().to_vec()));
-        token_vec(py, copied)
+        let copied = py.detach(|| copied(self.shared.read().as_slice()))?;
+        token_vec(py, TokenVec::from(copied))
     }
 
     fn __copy__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
@@ -211,23 +257,29 @@ impl PyTokenVec {
         self.copy(py)
     }
 
-    fn __len__(&self) -> usize {
-        self.len()
+    fn __len__(&self, py: Python<'_>) -> usize {
+        self.len(py)
     }
 
     fn __getitem__<'py>(&self, py: Python<'py>, index: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         if let Ok(slice) = index.cast::<PySlice>() {
             return self.slice(py, slice);
         }
-        if !index.hasattr("__index__")? {
-            let type_name = index.get_type().fully_qualified_name()?;
-            return Err(PyTypeError::new_err(format!(
-                "indices of tokens are integers or slices, not {type_name}"
-            )));
-        }
-        let index: isize = index.extract().map_err(|_| PyIndexError::new_err("index out of range"))?;
+        let index: isize = index.extract().map_err(|error: PyErr| {
+            if error.is_instance_of::<PyOverflowError>(py) {
+                return PyIndexError::new_err(format!("index {index} is out of range"));
+            }
+            // What `__index__` raised is not hidden.
+            if index.hasattr("__index__").unwrap_or(false) && index.cast::<PyUntypedArray>().is_err() {
+                return error;
+            }
+            let type_name = index.get_type().name().map_or_else(|_| String::new(), |name| name.to_string());
+            PyTypeError::new_err(format!(
+                "indices of tokens are integers or slices, not {type_name}; see take()"
+            ))
+        })?;
         let (token, count) = {
-            let tokens = self.shared.read();
+            let tokens = self.shared.read_attached(py);
             let tokens = tokens.as_slice();
             let at = if index < 0 { index.wrapping_add_unsigned(tokens.len()) } else { index };
             (usize::try_from(at).ok().and_then(|at| tokens.get(at)).copied(), tokens.len())
@@ -242,22 +294,23 @@ impl PyTokenVec {
         Tokenator { shared: Arc::clone(&self.shared), next: AtomicUsize::new(0) }
     }
 
-    fn __eq__(&self, py: Python<'_>, other: &Bound<'_, PyAny>) -> bool {
+    fn __eq__<'py>(&self, py: Python<'py>, other: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         use zerocopy::IntoBytes;
-        let Ok(other) = other.cast::<Self>() else { return false };
+        let Ok(other) = other.cast::<Self>() else { return Ok(py.NotImplemented().into_bound(py)) };
         let (own, other) = (Arc::clone(&self.shared), Arc::clone(&other.get().shared));
         // The same lock is not taken twice.
-        Arc::ptr_eq(&own, &other)
+        let is_equal = Arc::ptr_eq(&own, &other)
             || py.detach(|| {
                 let own = own.read();
                 // Behind no writer that waits: it might wait for somebody who waits for this one.
                 let other = other.tokens.read_recursive();
                 own.as_slice().as_bytes() == other.as_slice().as_bytes()
-            })
+            });
+        Ok(PyBool::new(py, is_equal).to_owned().into_any())
     }
 
-    fn __repr__(&self) -> String {
-        let tokens = self.shared.read();
+    fn __repr__(&self, py: Python<'_>) -> String {
+        let tokens = self.shared.read_attached(py);
         match &*tokens {
             Tokens::Owned(tokens) => format!("<TokenVec of {} tokens>", tokens.len()),
             Tokens::Mapped(tokens) => format!("<TokenVec of {} tokens, mapped from a file>", tokens.len()),
@@ -266,15 +319,15 @@ impl PyTokenVec {
 
     fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyTuple>)> {
         use zerocopy::IntoBytes;
-        let bytes = PyBytes::new(py, self.shared.read().as_slice().as_bytes());
+        let bytes = PyBytes::new(py, self.shared.read_attached(py).as_slice().as_bytes());
         let restore = py.import("statlas._statlas")?.getattr("_token_vec_from_bytes")?;
         Ok((restore, PyTuple::new(py, [bytes])?))
     }
 
     /// How many tokens there is memory for.
     #[getter]
-    fn capacity(&self) -> usize {
-        match &*self.shared.read() {
+    fn capacity(&self, py: Python<'_>) -> usize {
+        match &*self.shared.read_attached(py) {
             Tokens::Owned(tokens) => tokens.capacity(),
             Tokens::Mapped(tokens) => tokens.len(),
         }
@@ -282,8 +335,8 @@ impl PyTokenVec {
 
     /// Whether the tokens are mapped from a file, and can't be changed.
     #[getter]
-    fn is_mapped(&self) -> bool {
-        matches!(*self.shared.read(), Tokens::Mapped(_))
+    fn is_mapped(&self, py: Python<'_>) -> bool {
+        matches!(*self.shared.read_attached(py), Tokens::Mapped(_))
     }
 
     /// Bytes of memory: 64 for each token that there is room for and a constant, or those of the mapped pages.
@@ -291,8 +344,8 @@ impl PyTokenVec {
     /// >>> import statlas
     /// >>> statlas.TokenVec(capacity=1000).memory_usage() - statlas.TokenVec().memory_usage()
     /// 64000
-    fn memory_usage(&self) -> usize {
-        let tokens = match &*self.shared.read() {
+    fn memory_usage(&self, py: Python<'_>) -> usize {
+        let tokens = match &*self.shared.read_attached(py) {
             Tokens::Owned(tokens) => tokens.memory_bytes(),
             Tokens::Mapped(tokens) => size_of_val(&**tokens) + size_of::<TokenVec>(),
         };
@@ -360,24 +413,39 @@ impl PyTokenVec {
 }
 
 impl PyTokenVec {
+    fn append_all(&self, py: Python<'_>, more: TokenVec) -> PyResult<()> {
+        let appended = py.detach(|| {
+            self.shared.change(|tokens| {
+                tokens.try_reserve(more.len()).map_err(|_| no_memory::<Token>(tokens.len() + more.len()))?;
+                tokens.extend(more);
+                Ok::<(), NoMemory>(())
+            })
+        });
+        Ok(appended??)
+    }
+
     fn slice<'py>(&self, py: Python<'py>, slice: &Bound<'py, PySlice>) -> PyResult<Bound<'py, PyAny>> {
-        let len = isize::try_from(self.len()).unwrap_or(isize::MAX);
+        let len = isize::try_from(self.len(py)).unwrap_or(isize::MAX);
         let indices = slice.indices(len)?;
         let (start, step, count) = (indices.start, indices.step, indices.slicelength);
         let shared = &self.shared;
         let copied = py.detach(|| {
             let tokens = shared.read();
             let tokens = tokens.as_slice();
+            let mut taken = room(count)?;
             if step == 1 {
                 let start = usize::try_from(start).unwrap_or_default();
-                return tokens.get(start..start + count).map(<[Token]>::to_vec);
+                taken.extend_from_slice(tokens.get(start..start + count).unwrap_or_default());
+            } else {
+                let at = |number: usize| usize::try_from(start + step * number as isize).ok();
+                taken.extend((0..count).map_while(|number| tokens.get(at(number)?).copied()));
             }
-            let at = |number: usize| usize::try_from(start + step * number as isize).ok();
-            (0..count).map(|number| tokens.get(at(number)?).copied()).collect()
-        });
+            Ok::<Vec<Token>, NoMemory>(taken)
+        })?;
         // Another thread may have taken tokens away since their number was asked for.
-        let copied: Vec<Token> =
-            copied.ok_or_else(|| PyIndexError::new_err("the tokens changed meanwhile"))?;
+        if copied.len() < count {
+            return Err(PyIndexError::new_err("the tokens changed meanwhile"));
+        }
         token_vec(py, TokenVec::from(copied))
     }
 }
@@ -415,8 +483,8 @@ impl Tokenator {
         slf
     }
 
-    fn __next__(&self) -> Option<PyToken> {
-        let tokens = self.shared.read();
+    fn __next__(&self, py: Python<'_>) -> Option<PyToken> {
+        let tokens = self.shared.read_attached(py);
         let at = self.next.load(Ordering::Relaxed);
         let token = tokens.as_slice().get(at)?;
         // Two threads that share an iterator may see a token twice, but none that is not there.
@@ -424,7 +492,7 @@ impl Tokenator {
         Some(PyToken(*token))
     }
 
-    fn __length_hint__(&self) -> usize {
-        self.shared.read().as_slice().len().saturating_sub(self.next.load(Ordering::Relaxed))
+    fn __length_hint__(&self, py: Python<'_>) -> usize {
+        self.shared.read_attached(py).as_slice().len().saturating_sub(self.next.load(Ordering::Relaxed))
     }
 }

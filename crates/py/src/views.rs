@@ -9,8 +9,12 @@ use pyo3::sync::PyOnceLock;
 use statlas_core::{AXES, SPACES, Space, Token};
 
 use crate::errors::invalid;
+use crate::memory::{NoMemory, room};
 use crate::token::space_of;
 use crate::token_vec::{PyTokenVec, Shared, View};
+
+/// Tokens that are decoded between two looks at whether Ctrl-C came.
+const DECODED_TOGETHER: usize = 1 << 18;
 
 /// A field as it stands in the bytes of a token.
 struct Field {
@@ -103,7 +107,7 @@ fn field_view<'py>(
     writable: bool,
 ) -> PyResult<Bound<'py, PyAny>> {
     let field = &FIELDS[at];
-    let (view, tokens, len) = View::of(shared, writable)?;
+    let (view, tokens, len) = View::of(py, shared, writable)?;
     let mut shape = [(0, 0); 3];
     shape[0] = (len as npy_intp, Token::BYTES as npy_intp);
     shape[1..=field.inner.len()].copy_from_slice(field.inner);
@@ -119,7 +123,7 @@ pub(crate) fn array_of<'py>(
     shared: &Arc<Shared>,
     writable: bool,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let (view, tokens, len) = View::of(shared, writable)?;
+    let (view, tokens, len) = View::of(py, shared, writable)?;
     let mut shape = [(len as npy_intp, Token::BYTES as npy_intp)];
     array(py, view, tokens.cast(), token_dtype(py)?.clone(), &mut shape, writable)
 }
@@ -167,19 +171,19 @@ impl PyTokenVec {
 
     /// Local ids, as a new array.
     #[getter]
-    fn local_ids<'py>(&self, py: Python<'py>) -> Bound<'py, PyArray1<u32>> {
+    fn local_ids<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyArray1<u32>>> {
         self.column(py, Token::local_id)
     }
 
     /// Ordinals of the types, places in `TOKEN_TYPES`, as a new array.
     #[getter]
-    fn entity_types<'py>(&self, py: Python<'py>) -> Bound<'py, PyArray1<u8>> {
+    fn entity_types<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyArray1<u8>>> {
         self.column(py, |token| token.entity_type().ordinal())
     }
 
     /// Domains, as a new array.
     #[getter]
-    fn domains<'py>(&self, py: Python<'py>) -> Bound<'py, PyArray1<u8>> {
+    fn domains<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyArray1<u8>>> {
         self.column(py, Token::domain)
     }
 
@@ -218,29 +222,32 @@ impl PyTokenVec {
     /// [[1.5, nan, 0.25]]
     #[pyo3(signature = (space=None))]
     fn decoded<'py>(&self, py: Python<'py>, space: Option<&str>) -> PyResult<Bound<'py, PyAny>> {
-        let value = |token: &Token, space, axis| token.decoded_axis(space, axis).unwrap_or(f64::NAN);
-        let shared = &self.shared;
-        if let Some(space) = space {
-            let space = space_of(space)?;
-            let values: Vec<f64> = py.detach(|| {
-                let tokens = shared.read();
-                let rows = tokens.as_slice().iter();
-                rows.flat_map(|token| (0..AXES).map(move |axis| value(token, space, axis))).collect()
+        // The tokens stay where they are, so that it can be looked in between whether Ctrl-C came.
+        let (_view, _, len) = View::of(py, &self.shared, false)?;
+        let spaces = match space {
+            Some(space) => vec![space_of(space)?],
+            None => Space::ALL.to_vec(),
+        };
+        let mut values = room(len * spaces.len() * AXES)?;
+        for start in (0..len).step_by(DECODED_TOGETHER) {
+            let end = len.min(start + DECODED_TOGETHER);
+            py.detach(|| {
+                let tokens = self.shared.read();
+                for token in &tokens.as_slice()[start..end] {
+                    for space in &spaces {
+                        let value = |axis| token.decoded_axis(*space, axis).unwrap_or(f64::NAN);
+                        values.extend((0..AXES).map(value));
+                    }
+                }
             });
-            let rows = values.len() / AXES;
-            let made: Bound<'py, PyArray2<f64>> = PyArray1::from_vec(py, values).reshape([rows, AXES])?;
+            py.check_signals()?;
+        }
+        let values = PyArray1::from_vec(py, values);
+        if space.is_some() {
+            let made: Bound<'py, PyArray2<f64>> = values.reshape([len, AXES])?;
             return Ok(made.into_any());
         }
-        let values: Vec<f64> = py.detach(|| {
-            let tokens = shared.read();
-            let axes = |space| (0..AXES).map(move |axis| (space, axis));
-            let places: Vec<(Space, usize)> = Space::ALL.into_iter().flat_map(axes).collect();
-            let rows = tokens.as_slice().iter();
-            rows.flat_map(|token| places.iter().map(move |(space, axis)| value(token, *space, *axis)))
-                .collect()
-        });
-        let rows = values.len() / (SPACES * AXES);
-        let made: Bound<'py, PyArray3<f64>> = PyArray1::from_vec(py, values).reshape([rows, SPACES, AXES])?;
+        let made: Bound<'py, PyArray3<f64>> = values.reshape([len, SPACES, AXES])?;
         Ok(made.into_any())
     }
 }
@@ -250,9 +257,14 @@ impl PyTokenVec {
         &self,
         py: Python<'py>,
         value: impl Fn(&Token) -> T + Sync + Send,
-    ) -> Bound<'py, PyArray1<T>> {
+    ) -> PyResult<Bound<'py, PyArray1<T>>> {
         let shared = &self.shared;
-        let values: Vec<T> = py.detach(|| shared.read().as_slice().iter().map(value).collect());
-        PyArray1::from_vec(py, values)
+        let values = py.detach(|| {
+            let tokens = shared.read();
+            let mut values = room(tokens.as_slice().len())?;
+            values.extend(tokens.as_slice().iter().map(value));
+            Ok::<Vec<T>, NoMemory>(values)
+        });
+        Ok(PyArray1::from_vec(py, values?))
     }
 }

@@ -43,8 +43,8 @@ pub enum TokenFileError {
         /// What is wrong, and where.
         reason: String,
     },
-    /// A [`TokenFile`] has it, of this process or of another.
-    #[error("{path}: it is open for appending already; wait until it is closed", path = .path.display())]
+    /// A [`TokenFile`] has it, or [`save`] writes it, in this process or in another.
+    #[error("{path}: it is being appended to or saved; wait until that is done", path = .path.display())]
     Busy {
         /// The file.
         path: PathBuf,
@@ -99,7 +99,11 @@ fn lock(file: &File, path: &Path) -> Result<()> {
 fn behind_links(path: &Path) -> Result<PathBuf> {
     match path.canonicalize() {
         Ok(path) => Ok(path),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(path.to_owned()),
+        // It is to be made, or what a link leads to is: that is in another folder, which is there and has no loops.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => match fs::read_link(path) {
+            Ok(target) => behind_links(&folder_of(path).join(target)),
+            Err(_) => Ok(path.to_owned()),
+        },
         Err(error) => Err(failed(path, "looking for it")(error)),
     }
 }

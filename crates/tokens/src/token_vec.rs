@@ -1,5 +1,6 @@
 //! Tokens in one piece of memory.
 
+use std::collections::TryReserveError;
 use std::ops::{Deref, DerefMut};
 
 use rayon::prelude::*;
@@ -41,6 +42,16 @@ impl TokenVec {
     #[must_use]
     pub fn with_capacity(capacity: usize) -> Self {
         Self(Vec::with_capacity(capacity))
+    }
+
+    /// Makes room for more, or says that there is no memory for them. Nothing that appends so many fails then.
+    ///
+    /// # Errors
+    ///
+    /// That there is no memory; the tokens are as they were.
+    pub fn try_reserve(&mut self, more: usize) -> Result<(), TryReserveError> {
+        // With room for as many again, if there is that much.
+        self.0.try_reserve(more).or_else(|_| self.0.try_reserve_exact(more))
     }
 
     /// How many there is memory for.

@@ -13,7 +13,21 @@ use super::{Result, TokenFileError, behind_links, failed, lock, refuse_no_file, 
 
 /// A file of tokens that is appended to, by one process at a time.
 #[derive(Debug)]
-pub struct TokenFile(Appender<File>);
+pub struct TokenFile {
+    appender: Appender<File>,
+    /// The process that has the lock: one that was forked from it has the file, too, and not the lock.
+    process: u32,
+}
+
+impl Drop for TokenFile {
+    /// Lets go of the lock, which would be held as long as anything of the file is mapped or a forked process has it.
+    fn drop(&mut self) {
+        if self.process == std::process::id() {
+            // Closing the file does it, if nobody else has it.
+            drop(self.appender.medium.unlock());
+        }
+    }
+}
 
 impl TokenFile {
     /// Opens a file for appending, or makes one without tokens. What an earlier process left unsynced is brought to the
@@ -39,13 +53,13 @@ impl TokenFile {
         let opened = Appender::open(file, path)?;
         // Whoever made it may have died before its name was safe.
         sync_folder(&opened.path)?;
-        Ok(Self(opened))
+        Ok(Self { appender: opened, process: std::process::id() })
     }
 
     /// How many tokens it has.
     #[must_use]
     pub fn len(&self) -> u64 {
-        self.0.header.tokens()
+        self.appender.header.tokens()
     }
 
     /// Whether it has none.
@@ -63,7 +77,7 @@ impl TokenFile {
     /// step failed. Until then this refuses with [`TokenFileError::Poisoned`]. [`TokenFileError::TooMany`] above
     /// [`TOKENS_MAX`], which changes nothing.
     pub fn append(&mut self, tokens: &[Token]) -> Result<()> {
-        self.0.append(tokens)
+        self.appender.append(tokens)
     }
 
     /// The tokens that it has now.
@@ -72,7 +86,7 @@ impl TokenFile {
     ///
     /// [`TokenFileError::Io`].
     pub fn map(&self) -> Result<MappedTokens> {
-        let Appender { medium, path, header, .. } = &self.0;
+        let Appender { medium, path, header, .. } = &self.appender;
         MappedTokens::of(medium, path, Found { header: *header, damage: None })
     }
 }

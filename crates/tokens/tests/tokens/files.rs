@@ -311,7 +311,7 @@ fn a_file_is_appended_to_by_one_at_a_time_and_not_replaced_meanwhile() {
     for second in [TokenFile::open(&path).map(drop), save(&path, &tokens(1))] {
         let error = second.expect_err("it is locked");
         assert!(matches!(error, TokenFileError::Busy { .. }), "{error}");
-        assert!(message(&error).contains("open for appending already"), "{error}");
+        assert!(message(&error).contains("being appended to or saved"), "{error}");
     }
     // Reading needs no lock.
     assert_eq!(checked(&path), tokens(2));

@@ -60,7 +60,7 @@ pub(super) fn prepare_directory(path: &Path, place: &str, create: bool) -> Resul
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound && create => make(),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            not_a_store("no store is here; make one by storing something, or name another with --store")
+            not_a_store("no store is here; one is made by storing something")
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => {
             not_a_store("not a Statlas store: it is a file, and a store is a directory")

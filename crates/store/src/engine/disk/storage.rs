@@ -277,7 +277,19 @@ impl Mapping for Mapped {
 
 /// The lock that keeps a second process out, held while this lives.
 pub(crate) struct ProcessLock {
-    _file: File,
+    file: File,
+    /// The process that took it: one that was forked from it has the file, too, and not the lock.
+    process: u32,
+}
+
+impl Drop for ProcessLock {
+    /// Lets go of the lock, which would be held as long as a forked process has the file.
+    fn drop(&mut self) {
+        if self.process == std::process::id() {
+            // Closing the file does it, if nobody else has it.
+            drop(self.file.unlock());
+        }
+    }
 }
 
 impl ProcessLock {
@@ -288,7 +300,7 @@ impl ProcessLock {
             Ok(()) => {
                 file.set_len(0)?;
                 write!(file, "{}", std::process::id())?;
-                Ok(Ok(Self { _file: file }))
+                Ok(Ok(Self { file, process: std::process::id() }))
             }
             Err(TryLockError::WouldBlock) => {
                 let mut holder = String::new();
