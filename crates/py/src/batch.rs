@@ -3,8 +3,10 @@
 use std::sync::{Mutex, PoisonError};
 
 use pyo3::prelude::*;
+use pyo3::types::PyBool;
 use statlas_store::{Batch, Durability, Expected, RecordKey, Store};
 
+use crate::bytes::bytes_like;
 use crate::entity::{address_of, entity_of};
 use crate::errors::{OrRaise, closed, invalid};
 
@@ -19,7 +21,9 @@ pub(crate) struct PyBatch {
 
 /// What a record must be like: any, absent, or at a revision.
 pub(crate) fn expected_of(expected: &Bound<'_, PyAny>, may_be_absent: bool) -> PyResult<Expected> {
-    if let Ok(revision) = expected.extract::<u64>() {
+    if expected.cast::<PyBool>().is_err()
+        && let Ok(revision) = expected.extract::<u64>()
+    {
         return Ok(Expected::Revision(revision));
     }
     match expected.extract::<&str>() {
@@ -94,12 +98,13 @@ impl PyBatch {
         &self,
         collection: &str,
         key: &str,
-        value: &[u8],
+        value: &Bound<'_, PyAny>,
         expected: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<()> {
         let key = RecordKey::new(collection, key).or_raise()?;
         let expected = expected.map_or(Ok(Expected::Any), |expected| expected_of(expected, true))?;
-        self.with(|batch| batch.put_record(key, value.to_vec(), expected))
+        let value = bytes_like("value", value)?.as_bytes().to_vec();
+        self.with(|batch| batch.put_record(key, value, expected))
     }
 
     /// Adds the removal of a record; see `put_record`.

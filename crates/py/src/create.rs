@@ -16,6 +16,7 @@ use crate::memory::{NoMemory, no_memory, room};
 use crate::token::{space_of, token_type_of};
 use crate::token_vec::{PyTokenVec, token_vec, tokens_of};
 use crate::views::token_dtype;
+use crate::whole::Whole;
 
 /// The values of one field: one for all, or an array.
 enum Values<'py, T: Element> {
@@ -72,16 +73,12 @@ fn check_one_axis(field: &str, array: &Bound<'_, PyUntypedArray>) -> PyResult<()
 }
 
 /// A field of integers.
-fn integers<'py, T>(field: &str, values: &Bound<'py, PyAny>) -> PyResult<Values<'py, T>>
+fn integers<'py, T>(field: &str, max: u32, values: &Bound<'py, PyAny>) -> PyResult<Values<'py, T>>
 where
     T: Element + Copy + TryFrom<i64>,
 {
     let out_of_range = |row: usize, found: String| {
-        let bits = 8 * size_of::<T>();
-        invalid(format!(
-            "token {row}: {field}: found {found}; allowed: an integer from 0 to {}",
-            (1_u64 << bits) - 1
-        ))
+        invalid(format!("token {row}: field {field}: found {found}; allowed: an integer from 0 to {max}"))
     };
     let array = asarray(values)?;
     if !matches!(kind(&array), b'i' | b'u' | b'b') {
@@ -132,22 +129,34 @@ where
 /// The types of tokens: a name, an ordinal, or an array of either.
 fn types(values: &Bound<'_, PyAny>) -> PyResult<TypeValues> {
     const FIELD: &str = "entity_type";
+    const ORDINAL_MAX: u32 = TokenType::ALL.len() as u32 - 1;
     if let Ok(name) = values.cast::<PyString>() {
         return Ok(TypeValues::One(token_type_of(name.to_str()?)?));
     }
     let array = asarray(values)?;
     if matches!(kind(&array), b'U' | b'O' | b'T') {
         check_one_axis(FIELD, &array)?;
-        let each = array.as_any().try_iter()?.map(|name| token_type_of(&name?.extract::<String>()?));
-        return each.collect::<PyResult<_>>().map(TypeValues::Each);
+        let mut types = Vec::with_capacity(array.len());
+        for (row, name) in array.as_any().try_iter()?.enumerate() {
+            let name: String = name?.extract()?;
+            let known = TokenType::ALL.into_iter().find(|known| known.as_str() == name);
+            let Some(known) = known else {
+                let names = TokenType::ALL.map(TokenType::as_str).join(", ");
+                return Err(invalid(format!("token {row}: field {FIELD}: found {name:?}; allowed: {names}")));
+            };
+            types.push(known);
+        }
+        return Ok(TypeValues::Each(types));
     }
     let of = |row: usize, ordinal: u8| {
         let known = TokenType::from_ordinal(ordinal);
         known.ok_or_else(|| {
-            invalid(format!("token {row}: {FIELD}: found {ordinal}; allowed: an ordinal from 0 to 15"))
+            invalid(format!(
+                "token {row}: field {FIELD}: found {ordinal}; allowed: an ordinal from 0 to {ORDINAL_MAX}"
+            ))
         })
     };
-    let ordinals = integers::<u8>(FIELD, values)?;
+    let ordinals = integers::<u8>(FIELD, ORDINAL_MAX, values)?;
     match ordinals.column()? {
         Column::One(ordinal) => of(0, ordinal).map(TypeValues::One),
         Column::Each(ordinals) => {
@@ -286,15 +295,15 @@ impl<'py> Arguments<'py> {
         for (name, values) in fields.into_iter().flatten() {
             let name: &str = name.extract()?;
             match name {
-                "local_ids" => all.local_ids = integers(name, &values)?,
+                "local_ids" => all.local_ids = integers(name, Token::LOCAL_ID_MAX, &values)?,
                 "entity_type" => all.entity_type = types(&values)?,
-                "domain" => all.domain = integers(name, &values)?,
-                "flags" => all.flags = integers(name, &values)?,
+                "domain" => all.domain = integers(name, Token::DOMAIN_MAX.into(), &values)?,
+                "flags" => all.flags = integers(name, u16::MAX.into(), &values)?,
                 "weight" => all.weight = floats(name, &values, |value| value as f32)?,
                 "field_radius" => all.field_radius = floats(name, &values, |value| value)?,
                 "field_strength" => all.field_strength = floats(name, &values, |value| value)?,
                 "timestamp" if values.is_none() => {}
-                "timestamp" => all.timestamp = Some(integers(name, &values)?),
+                "timestamp" => all.timestamp = Some(integers(name, u32::MAX, &values)?),
                 "coordinates" if values.is_none() => {}
                 "coordinates" => all.coordinates = Coordinates::of(&values)?,
                 _ => {
@@ -338,7 +347,7 @@ impl<'py> Arguments<'py> {
 /// ...     3, local_ids=100, entity_type="sensor", weight=[0.5, 1.0, 1.5], timestamp=1_700_000_000,
 /// ...     coordinates={"physical": [[0, 0, 0], [1, 0, 0], [2, 0, np.nan]]})
 /// >>> tokens[2]
-/// Token(local_id=102, entity_type='sensor', domain=0, flags=0, weight=1.5, timestamp=1700000000, spaces={'physical': (2.0, 0.0, None)})
+/// Token(local_id=102, entity_type='sensor', domain=0, flags=0, weight=1.5, field_radius=0.0, field_strength=0.0, timestamp=1700000000, spaces={'physical': (2.0, 0.0, None)})
 /// >>> statlas.create_tokens_batch(2, weight=[1.0, float("nan")])
 /// Traceback (most recent call last):
 ///     ...
@@ -349,11 +358,11 @@ impl<'py> Arguments<'py> {
      field_radius=0.0, field_strength=0.0, timestamp=None, coordinates=None)")]
 pub(crate) fn create_tokens_batch<'py>(
     py: Python<'py>,
-    count: usize,
+    count: Whole<usize>,
     fields: Option<&Bound<'py, PyDict>>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let arguments = Arguments::of(fields)?;
-    let batch = arguments.batch()?;
+    let (batch, Whole(count)) = (arguments.batch()?, count);
     let made = py.detach(|| {
         let mut tokens = TokenVec::from(room(count)?);
         Ok::<_, NoMemory>(tokens.create(count, &batch).map(|()| tokens))
@@ -374,9 +383,14 @@ impl PyTokenVec {
     #[pyo3(signature = (count, **fields), text_signature =
     "($self, count, *, local_ids=0, entity_type='undefined', domain=0, flags=0, weight=0.0, \
      field_radius=0.0, field_strength=0.0, timestamp=None, coordinates=None)")]
-    fn create(&self, py: Python<'_>, count: usize, fields: Option<&Bound<'_, PyDict>>) -> PyResult<()> {
+    fn create(
+        &self,
+        py: Python<'_>,
+        count: Whole<usize>,
+        fields: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<()> {
         let arguments = Arguments::of(fields)?;
-        let batch = arguments.batch()?;
+        let (batch, Whole(count)) = (arguments.batch()?, count);
         let shared = &self.shared;
         let created = py.detach(|| {
             shared.change(|tokens| {
@@ -395,8 +409,14 @@ pub(crate) fn from_numpy(array: &Bound<'_, PyAny>) -> PyResult<TokenVec> {
     let py = array.py();
     let array = asarray(array)?;
     let expected: &Bound<'_, PyArrayDescr> = token_dtype(py)?;
-    if array.dtype().is_equiv_to(expected) {
-        check_one_axis("tokens", &array)?;
+    if array.dtype().kind() == b'V' {
+        if !array.dtype().is_equiv_to(expected) || array.ndim() != 1 {
+            return Err(invalid(format!(
+                "tokens: found an array of {} axes and type {}; allowed: TOKEN_DTYPE in one axis",
+                array.ndim(),
+                array.dtype()
+            )));
+        }
         let bytes = numpy(py, "ascontiguousarray")?.call1((array,))?.call_method1("view", ("u1",))?;
         let bytes = contiguous::<u8>(bytes.cast()?)?.readonly();
         return tokens_of(bytes.as_slice()?, |bytes| {

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBytes, PyDict, PyMapping, PyString, PyTuple};
+use pyo3::types::{PyBool, PyBytes, PyDict, PyMapping, PyString, PyTuple};
 use statlas_core::{Address, Entity, Timestamp};
 use statlas_store::StoredEntity;
 
@@ -291,8 +291,12 @@ impl PyEntity {
         hasher.finish()
     }
 
-    fn __eq__(&self, other: &Bound<'_, PyAny>) -> bool {
-        other.cast::<Self>().is_ok_and(|other| other.get().address == self.address)
+    fn __eq__<'py>(&self, other: &Bound<'py, PyAny>) -> Bound<'py, PyAny> {
+        let py = other.py();
+        match other.cast::<Self>() {
+            Ok(other) => PyBool::new(py, other.get().address == self.address).to_owned().into_any(),
+            Err(_) => py.NotImplemented().into_bound(py),
+        }
     }
 
     fn __repr__(&self) -> PyResult<String> {

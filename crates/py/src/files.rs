@@ -2,17 +2,19 @@
 
 use std::fs::File;
 use std::io::{self, Cursor, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use pyo3::exceptions::{PyKeyError, PyValueError};
+use pyo3::exceptions::{PyKeyError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PySlice};
 use statlas_core::BlobId;
-use statlas_store::{Store, StoredFile};
+use statlas_store::{Error, ErrorKind, Store, StoredFile};
 
-use crate::errors::{OrRaise, closed, invalid, raised};
+use crate::bytes::bytes_like;
+use crate::errors::{OrRaise, closed, invalid};
 use crate::interrupt::Interrupt;
+use crate::memory::no_memory;
 
 /// Bytes that a reader asks the store for at once.
 const BLOCK_BYTES: usize = 4 << 20;
@@ -67,6 +69,18 @@ fn absent(id: &BlobId) -> PyErr {
     PyKeyError::new_err(id.to_string())
 }
 
+/// Opens a file to be stored. A pipe would make this wait for somebody to write to it.
+fn open_file(path: &Path) -> statlas_store::Result<File> {
+    let failed = |error| Error::io(format!("{}: cannot be opened", path.display()), error);
+    let found = path.metadata().map_err(failed)?;
+    // Opening or reading a folder says what it is.
+    if !found.is_file() && !found.is_dir() {
+        let message = format!("{}: it is no regular file; open it, and give what is opened", path.display());
+        return Err(Error::new(ErrorKind::Invalid, message));
+    }
+    File::open(path).map_err(failed)
+}
+
 /// A reader that ends when an exception is due.
 struct Interruptible<'a, 'b> {
     reader: Box<dyn Read + Send + 'a>,
@@ -93,12 +107,7 @@ impl Read for FileObject<'_> {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         let read = Python::attach(|py| {
             let read = self.object.bind(py).call_method1("read", (bytes.len(),))?;
-            let Ok(read) = read.cast::<PyBytes>() else {
-                let type_name = read.get_type().fully_qualified_name()?;
-                return Err(invalid(format!(
-                    "read() returned an object of type {type_name}; allowed: bytes"
-                )));
-            };
+            let read = bytes_like("what read() returned", &read)?;
             let read = read.as_bytes();
             let Some(room) = bytes.get_mut(..read.len()) else {
                 return Err(invalid(format!(
@@ -132,23 +141,21 @@ impl PyFiles {
 
 #[pymethods]
 impl PyFiles {
-    /// Stores a file: bytes, a path, or an object with `read` that yields bytes. One that is stored already costs its hashing
+    /// Stores a file: bytes (or what has a buffer of them), a path, or an object with `read` that yields bytes. One that is stored already costs its hashing
     /// only.
     ///
     /// Keep what is returned until the entity is stored that names the file.
     fn put(&self, py: Python<'_>, source: &Bound<'_, PyAny>) -> PyResult<PyStoredFile> {
         let failed = Mutex::new(None);
-        let interrupt = Interrupt::new(None);
-        let reader: Box<dyn Read + Send + '_> = if let Ok(bytes) = source.cast::<PyBytes>() {
-            Box::new(Cursor::new(bytes.as_bytes()))
-        } else if source.hasattr("read")? {
+        let interrupt = Interrupt::new(py, None)?;
+        let bytes;
+        let reader: Box<dyn Read + Send + '_> = if source.hasattr("read")? {
             Box::new(FileObject { object: source.clone().unbind(), raised: &failed })
+        } else if let Ok(path) = source.extract::<PathBuf>() {
+            Box::new(py.detach(|| open_file(&path)).or_raise()?)
         } else {
-            let path: PathBuf = source.extract()?;
-            let file = py.detach(|| File::open(&path));
-            Box::new(file.map_err(|error| {
-                raised(&statlas_store::Error::io(format!("{}: cannot be opened", path.display()), error))
-            })?)
+            bytes = bytes_like("source", source)?;
+            Box::new(Cursor::new(bytes.as_bytes()))
         };
         let mut reader = Interruptible { reader, interrupt: &interrupt };
         let stored = py.detach(|| self.0.files().put(&mut reader));
@@ -169,9 +176,7 @@ impl PyFiles {
 
     /// All bytes of a stored file. Raises `KeyError` if there is none.
     fn read<'py>(&self, py: Python<'py>, id: &str) -> PyResult<Bound<'py, PyBytes>> {
-        let id = blob_of(id)?;
-        let bytes = self.len(py, &id)?.ok_or_else(|| absent(&id))?;
-        Ok(PyBytes::new(py, &self.range(py, &id, 0, usize::try_from(bytes).unwrap_or(usize::MAX))?))
+        self.open(py, id)?.read(py, None)
     }
 
     /// Up to `length` bytes from `offset` on: fewer at the end of the file, none behind it. Reads and verifies the chunks
@@ -197,8 +202,8 @@ impl PyFiles {
     }
 }
 
-/// A stored file that is read, made by `Files.open`: a raw binary file, as `io.BufferedReader` and `shutil.copyfileobj`
-/// take it. Every byte that is read is verified.
+/// A stored file that is read, made by `Files.open`: as much of a raw binary file as `io.BufferedReader`, which reads lines,
+/// and `shutil.copyfileobj` ask for. Every byte that is read is verified.
 #[pyclass(name = "FileReader", module = "statlas", frozen)]
 pub(crate) struct PyFileReader {
     store: Store,
@@ -218,12 +223,27 @@ struct Reading {
 impl PyFileReader {
     /// Up to so many of the next bytes, fewer only at the end.
     fn next(&self, py: Python<'_>, count: usize) -> PyResult<Vec<u8>> {
-        let read: statlas_store::Result<Option<Vec<u8>>> = py.detach(|| {
+        let mut bytes = Vec::new();
+        loop {
+            let before = bytes.len();
+            let wanted = before + BLOCK_BYTES.min(count - before);
+            self.read_more(py, &mut bytes, wanted)?;
+            if bytes.len() < wanted || wanted == count {
+                return Ok(bytes);
+            }
+            py.check_signals()?;
+        }
+    }
+
+    /// Adds the next bytes until there are so many, or the file ends.
+    fn read_more(&self, py: Python<'_>, bytes: &mut Vec<u8>, count: usize) -> PyResult<()> {
+        let left = self.bytes.min(count as u64) as usize;
+        bytes.try_reserve(left.saturating_sub(bytes.len())).map_err(|_| no_memory::<u8>(left))?;
+        let read: statlas_store::Result<Option<()>> = py.detach(|| {
             let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
             if state.is_closed {
                 return Ok(None);
             }
-            let mut bytes = Vec::new();
             while bytes.len() < count && state.position < self.bytes {
                 let in_block =
                     state.position.checked_sub(state.block_at).and_then(|at| usize::try_from(at).ok());
@@ -239,7 +259,7 @@ impl PyFileReader {
                 bytes.extend_from_slice(&block[..taken]);
                 state.position += taken as u64;
             }
-            Ok(Some(bytes))
+            Ok(Some(()))
         });
         read.or_raise()?.ok_or_else(|| closed("file"))
     }
@@ -278,6 +298,11 @@ impl PyFileReader {
         usize::try_from(self.bytes).unwrap_or(usize::MAX)
     }
 
+    /// True, also of an empty one.
+    fn __bool__(&self) -> bool {
+        true
+    }
+
     /// Up to `size` bytes, or all that are left if it is negative or `None`.
     #[pyo3(signature = (size=Some(-1), /), text_signature = "($self, size=-1, /)")]
     fn read<'py>(&self, py: Python<'py>, size: Option<isize>) -> PyResult<Bound<'py, PyBytes>> {
@@ -288,8 +313,11 @@ impl PyFileReader {
     /// Fills a writable buffer as far as there are bytes, and returns how many there were.
     #[pyo3(signature = (buffer, /))]
     fn readinto(&self, py: Python<'_>, buffer: &Bound<'_, PyAny>) -> PyResult<usize> {
-        let view =
-            py.import("builtins")?.getattr("memoryview")?.call1((buffer,))?.call_method1("cast", ("B",))?;
+        let view = py.import("builtins")?.getattr("memoryview")?.call1((buffer,))?;
+        if view.getattr("readonly")?.is_truthy()? {
+            return Err(PyTypeError::new_err("readinto() wants a buffer that can be written to"));
+        }
+        let view = view.call_method1("cast", ("B",))?;
         let bytes = self.next(py, view.len()?)?;
         let room = PySlice::new(py, 0, bytes.len() as isize, 1);
         view.set_item(room, PyBytes::new(py, &bytes))?;

@@ -8,6 +8,7 @@ use statlas_store::{Filter, Interval, OrderBy, Query};
 use crate::errors::{OrRaise, invalid};
 use crate::found::PyFound;
 use crate::store::PyStore;
+use crate::whole::Whole;
 
 type Given<'a, 'py> = Option<&'a Bound<'py, PyAny>>;
 
@@ -17,7 +18,13 @@ fn names<T>(given: Given<'_, '_>, read: impl Fn(&str) -> PyResult<T>) -> PyResul
     if let Ok(name) = given.cast::<PyString>() {
         return Ok(vec![read(name.to_str()?)?]);
     }
-    given.try_iter()?.map(|name| read(name?.extract::<&str>()?)).collect()
+    let names: Vec<T> =
+        given.try_iter()?.map(|name| read(name?.extract::<&str>()?)).collect::<PyResult<_>>()?;
+    if names.is_empty() {
+        // Which would mean all to the store, and none to many who compute a list.
+        return Err(invalid("a condition: found a list of no names; allowed: one or more, or None for any"));
+    }
+    Ok(names)
 }
 
 fn identifiers(what: &str, given: Given<'_, '_>) -> PyResult<Vec<Identifier>> {
@@ -76,7 +83,13 @@ fn float<'a>(what: &'a str) -> impl Fn(&Bound<'_, PyAny>) -> PyResult<f64> + 'a 
 fn time(value: &Bound<'_, PyAny>) -> PyResult<Timestamp> {
     let text: String = match value.cast::<PyString>() {
         Ok(text) => text.to_str()?.to_owned(),
-        Err(_) => value.call_method0("isoformat")?.extract()?,
+        Err(_) if value.hasattr("isoformat")? => value.call_method0("isoformat")?.extract()?,
+        Err(_) => {
+            let type_name = value.get_type().fully_qualified_name()?;
+            return Err(invalid(format!(
+                "created_at: found an object of type {type_name}; allowed: RFC 3339 text or an aware datetime, or a pair of ends"
+            )));
+        }
     };
     Timestamp::parse(&text).map_err(|error| error.within("created_at")).or_raise()
 }
@@ -127,7 +140,7 @@ impl PyStore {
         latest: bool,
         order_by: &str,
         descending: bool,
-        limit: Option<usize>,
+        limit: Option<Whole<usize>>,
     ) -> PyResult<PyFound> {
         let known = OrderBy::ALL.into_iter().find(|(_, name)| *name == order_by);
         let Some((order_by, _)) = known else {
@@ -153,6 +166,6 @@ impl PyStore {
             latest,
         };
         let query = Query { filter, order_by, descending, ..Query::default() };
-        Ok(PyFound::new(self.opened()?, query, limit))
+        Ok(PyFound::new(self.opened()?, query, limit.map(|limit| limit.0)))
     }
 }

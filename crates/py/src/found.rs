@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arrow_array::{RecordBatch, RecordBatchReader};
 use arrow_schema::{ArrowError, SchemaRef};
 use pyo3::prelude::*;
-use pyo3::types::{PyCapsule, PyDict, PyList};
+use pyo3::types::{PyCapsule, PyDict, PyList, PyString};
 use statlas_store::{Cursor, Query, Store, StoredEntity};
 
 use crate::arrow::capsule;
@@ -110,11 +110,17 @@ impl PyFound {
     ) -> PyResult<Bound<'py, PyDict>> {
         let columns: Vec<ColumnId> = match columns {
             None => ColumnId::ALL[..ColumnId::PLAIN].iter().map(|(column, _)| *column).collect(),
+            Some(name) if name.cast::<PyString>().is_ok() => vec![ColumnId::from_name(name.extract()?)?],
             Some(names) => names
                 .try_iter()?
                 .map(|name| ColumnId::from_name(name?.extract::<&str>()?))
                 .collect::<PyResult<_>>()?,
         };
+        if columns.is_empty() {
+            return Err(invalid(
+                "columns: found none; allowed: at least one, or None for those with one value a row",
+            ));
+        }
         let (schema, mut pages) = (schema(&columns), self.pages());
         let parts: Vec<Bound<'py, PyList>> = columns.iter().map(|_| PyList::empty(py)).collect();
         loop {

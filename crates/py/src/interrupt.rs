@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 
 use pyo3::prelude::*;
 
-use crate::errors::OrRaise;
+use crate::errors::{OrRaise, invalid};
 
 /// How often the interpreter is asked.
-pub(crate) const POLL: Duration = Duration::from_millis(50);
+pub(crate) const POLL: Duration = Duration::from_millis(20);
 
 /// Whether the work is to go on.
 pub(crate) struct Interrupt<'a> {
@@ -27,14 +27,20 @@ pub(crate) struct Interrupt<'a> {
 
 impl<'a> Interrupt<'a> {
     /// `progress` is called with bytes done and bytes in all.
-    pub(crate) fn new(progress: Option<&'a Py<PyAny>>) -> Self {
-        Self {
+    pub(crate) fn new(py: Python<'_>, progress: Option<&'a Py<PyAny>>) -> PyResult<Self> {
+        if let Some(other) = progress.filter(|progress| !progress.bind(py).is_callable()) {
+            let type_name = other.bind(py).get_type().fully_qualified_name()?;
+            return Err(invalid(format!(
+                "progress: found an object of type {type_name}; allowed: what can be called"
+            )));
+        }
+        Ok(Self {
             progress,
             next_poll: Mutex::new(Instant::now() + POLL),
             is_due: AtomicBool::new(false),
             total: AtomicU64::new(0),
             error: Mutex::new(None),
-        }
+        })
     }
 
     /// Whether it is; asks the interpreter if that was not done for a while.

@@ -13,6 +13,9 @@ use crate::token::PyToken;
 /// Deeper than any state may be, and far from the end of the stack.
 const DEPTH_MAX: usize = 256;
 
+/// As much of a place is shown.
+const PATH_CHARACTERS_MAX: usize = 100;
+
 /// Why an object is no JSON.
 enum Failure {
     /// It breaks a rule: where, from the inside out, and which.
@@ -39,7 +42,11 @@ pub(crate) fn write(value: &Bound<'_, PyAny>, out: &mut Vec<u8>) -> PyResult<()>
         Failure::Raised(error) => error,
         Failure::Refused { path, message } if path.is_empty() => invalid(message),
         Failure::Refused { path, message } => {
-            invalid(format!("field {}: {message}", path.strip_prefix('.').unwrap_or(&path)))
+            let path = path.strip_prefix('.').unwrap_or(&path);
+            // That of something which is too deep tells nothing more than its beginning does.
+            let end = path.char_indices().map(|(at, _)| at).nth(PATH_CHARACTERS_MAX);
+            let shown = end.map_or_else(|| path.to_owned(), |end| format!("{}...", &path[..end]));
+            invalid(format!("field {shown}: {message}"))
         }
     })
 }
@@ -71,13 +78,17 @@ fn write_at(value: &Bound<'_, PyAny>, out: &mut Vec<u8>, depth: usize) -> Writte
     } else if let Ok(number) = value.cast::<PyFloat>() {
         write_float(number.value(), out)
     } else if let Ok(object) = value.cast::<PyDict>() {
-        write_object(object.iter().map(Ok), out, depth)
+        // Its own copy: what is called for values may change the one that was given.
+        write_object(object.copy()?.iter().map(Ok), out, depth)
     } else if let Ok(list) = value.cast::<PyList>() {
         write_array(list.iter().map(Ok), out, depth)
     } else if let Ok(tuple) = value.cast::<PyTuple>() {
         write_array(tuple.iter().map(Ok), out, depth)
     } else if let Ok(token) = value.cast::<PyToken>() {
-        token.get().0.to_json_into(out);
+        let token = token.get().0;
+        // One that was written to as an array may be anything.
+        token.check().map_err(|error| refused(error.to_string()))?;
+        token.to_json_into(out);
         Ok(())
     } else {
         write_other(value, out, depth)

@@ -12,6 +12,7 @@ use statlas_store::ErrorKind;
 mod arrow;
 mod batch;
 mod buffer;
+mod bytes;
 mod columns;
 mod create;
 mod entity;
@@ -21,6 +22,7 @@ mod find;
 mod found;
 mod interrupt;
 mod json;
+mod load;
 mod memory;
 mod pool;
 mod records;
@@ -32,6 +34,7 @@ mod token_file;
 mod token_vec;
 mod views;
 mod watch;
+mod whole;
 
 /// Batches are made in one thread and freed in the one that commits.
 #[global_allocator]

@@ -9,6 +9,7 @@ use pyo3::types::PyBytes;
 use statlas_store::{Batch, Durability, Expected, Record, RecordKey, Store};
 
 use crate::batch::expected_of;
+use crate::bytes::bytes_like;
 use crate::errors::OrRaise;
 
 /// Records that an iterator asks for at once.
@@ -102,12 +103,12 @@ impl PyRecords {
         &self,
         py: Python<'_>,
         key: &str,
-        value: &[u8],
+        value: &Bound<'_, PyAny>,
         expected: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<u64> {
         let expected = expected.map_or(Ok(Expected::Any), |expected| expected_of(expected, true))?;
         let mut batch = Batch::new();
-        batch.put_record(self.key(key)?, value.to_vec(), expected);
+        batch.put_record(self.key(key)?, bytes_like("value", value)?.as_bytes().to_vec(), expected);
         self.commit(py, batch)
     }
 

@@ -19,6 +19,7 @@ use crate::memory::{NoMemory, probe, room};
 use crate::pool;
 use crate::token::{PyToken, space_of, spaces_of, token_type_of};
 use crate::token_vec::{PyTokenVec, token_vec};
+use crate::whole::Whole;
 
 /// What sorting takes on its way for each token.
 const SORTING_WORDS: usize = 5;
@@ -124,18 +125,18 @@ impl PyTokenVec {
     /// `spaces` names one space or several, all of them unless said; only axes that both tokens define count, and a token
     /// that shares none is left out. `metric` is `"euclidean"`, on decoded values, or `"cosine"`: one less the cosine of
     /// the raw values. Reads every token once; `parallel` does that with all processors.
-    #[pyo3(signature = (query, k=10, *, spaces=None, metric="euclidean", parallel=false))]
+    #[pyo3(signature = (query, k=Whole(10), *, spaces=None, metric="euclidean", parallel=false), text_signature = "($self, query, k=10, *, spaces=None, metric='euclidean', parallel=False)")]
     fn nearest<'py>(
         &self,
         py: Python<'py>,
         query: &Bound<'py, PyToken>,
-        k: usize,
+        k: Whole<usize>,
         spaces: Option<&Bound<'py, PyAny>>,
         metric: &str,
         parallel: bool,
     ) -> PyResult<(Numbers<'py>, Bound<'py, PyArray1<f64>>)> {
         let (query, spaces, metric) = (query.get().0, spaces_of(spaces)?, metric_of(metric)?);
-        let shared = &self.shared;
+        let (shared, Whole(k)) = (&self.shared, k);
         let found = if parallel {
             let pool = pool::pool()?;
             py.detach(|| {
@@ -186,7 +187,7 @@ impl PyTokenVec {
     /// >>> tokens.select(weight=(3, None), flags_set=1).tolist()
     /// [4, 6, 8]
     #[pyo3(signature = (*, local_id=None, entity_type=None, domain=None, weight=None, field_radius=None,
-                        field_strength=None, timestamp=None, flags_set=0, flags_clear=0, defined=None, axes=None))]
+                        field_strength=None, timestamp=None, flags_set=Whole(0), flags_clear=Whole(0), defined=None, axes=None), text_signature = "($self, *, local_id=None, entity_type=None, domain=None, weight=None, field_radius=None, field_strength=None, timestamp=None, flags_set=0, flags_clear=0, defined=None, axes=None)")]
     #[expect(clippy::too_many_arguments, reason = "they are named")]
     fn select<'py>(
         &self,
@@ -198,12 +199,12 @@ impl PyTokenVec {
         field_radius: Option<&Bound<'py, PyAny>>,
         field_strength: Option<&Bound<'py, PyAny>>,
         timestamp: Option<&Bound<'py, PyAny>>,
-        flags_set: u16,
-        flags_clear: u16,
+        flags_set: Whole<u16>,
+        flags_clear: Whole<u16>,
         defined: Option<&Bound<'py, PyAny>>,
         axes: Option<&Bound<'py, PyMapping>>,
     ) -> PyResult<Numbers<'py>> {
-        let mut conditions = vec![Condition::Set(flags_set), Condition::Clear(flags_clear)];
+        let mut conditions = vec![Condition::Set(flags_set.0), Condition::Clear(flags_clear.0)];
         if let Some(name) = entity_type {
             let ordinal = f64::from(token_type_of(name)?.ordinal());
             conditions.push(Condition::In(Field::EntityType, ordinal..=ordinal));

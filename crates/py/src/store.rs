@@ -1,19 +1,17 @@
 //! Stores.
 
 use std::ffi::OsString;
-use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::{PoisonError, RwLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyIterator, PyString};
+use pyo3::types::{PyBool, PyDict, PyString};
 use statlas_core::Entity;
 use statlas_store::limits::BATCH_OPERATIONS_MAX;
 use statlas_store::{
-    BackupOptions, Batch, ByteSize, Durability, ErrorKind, Loader, Location, Options, Store, StoredEntity,
-    TokenQuery,
+    BackupOptions, Batch, ByteSize, Durability, ErrorKind, Location, Options, Store, StoredEntity, TokenQuery,
 };
 
 use crate::batch::PyBatch;
@@ -21,17 +19,14 @@ use crate::entity::{PyEntity, address_of, entity_of};
 use crate::errors::{OrRaise, closed, invalid};
 use crate::files::PyFiles;
 use crate::interrupt::{self, Interrupt, POLL};
+use crate::load::{commit, gather};
 use crate::records::PyRecords;
 use crate::reports::{PyBackupReport, PyCheckReport, PyNearToken, PyNeighbour, PyReached, PyStored, stats};
 use crate::search::metric_of;
 use crate::token::{PyToken, spaces_of};
 use crate::watch::PyWatch;
+use crate::whole::Whole;
 
-/// Bytes of entities after which a batch is large enough, though it has fewer than were asked for. Their canonical form
-/// may have three times as many, and a batch carries at most 64 MiB.
-const GATHERED_BYTES: usize = 8 << 20;
-/// Entities that are gathered between two looks at whether Ctrl-C came.
-const SIGNALS_EVERY: usize = 1000;
 /// Addresses that are looked up between two looks at whether Ctrl-C came.
 const READ_TOGETHER: usize = 10_000;
 
@@ -66,7 +61,8 @@ pub(crate) fn bytes_of(what: &str, size: &Bound<'_, PyAny>) -> PyResult<u64> {
         let size: ByteSize = text.to_str()?.parse().map_err(|error| invalid(format!("{what}: {error}")))?;
         return Ok(size.0);
     }
-    size.extract().map_err(|_| {
+    let bytes = if size.cast::<PyBool>().is_ok() { None } else { size.extract().ok() };
+    bytes.ok_or_else(|| {
         invalid(format!("{what}: found {size}; allowed: bytes from 0, or text such as \"256MiB\""))
     })
 }
@@ -136,7 +132,7 @@ impl PyStore {
         buffer_pool: Option<&Bound<'_, PyAny>>,
         preload: bool,
         segment_size: Option<&Bound<'_, PyAny>>,
-        history_revisions: Option<u64>,
+        history_revisions: Option<Whole<u64>>,
         background_scrub: Option<&Bound<'_, PyAny>>,
         wait: f64,
     ) -> PyResult<Self> {
@@ -153,7 +149,7 @@ impl PyStore {
                 .unwrap_or(default.buffer_pool_bytes_max),
             preload,
             segment_bytes: bytes("segment_size", segment_size)?.unwrap_or(default.segment_bytes),
-            history_revisions: history_revisions.unwrap_or(default.history_revisions),
+            history_revisions: history_revisions.map_or(default.history_revisions, |revisions| revisions.0),
             scrub_bytes_per_second: bytes("background_scrub", background_scrub)?
                 .unwrap_or(default.scrub_bytes_per_second),
             ..default
@@ -254,18 +250,21 @@ impl PyStore {
     /// >>> with statlas.Store.open("memory:") as store:
     /// ...     store.put_many(entity(number) for number in range(1000))
     /// Stored(new=1000, present=0, revision=1)
-    #[pyo3(signature = (entities, *, batch_size=NonZeroUsize::new(10_000).expect("it is not zero"), durability=None,
+    #[pyo3(signature = (entities, *, batch_size=Whole(10_000), durability=None,
                         progress=None), text_signature = "($self, entities, *, batch_size=10000, durability=None, progress=None)")]
     fn put_many(
         &self,
         py: Python<'_>,
         entities: &Bound<'_, PyAny>,
-        batch_size: NonZeroUsize,
+        batch_size: Whole<usize>,
         durability: Option<&str>,
         progress: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<PyStored> {
         let durability = durability.map_or(Ok(self.durability), durability_of)?;
-        let batch_size = batch_size.get().min(BATCH_OPERATIONS_MAX);
+        let batch_size = match batch_size.0 {
+            0 => return Err(invalid("batch_size: found 0; allowed: at least 1")),
+            size => size.min(BATCH_OPERATIONS_MAX),
+        };
         let mut loader = self.opened()?.loader(durability).or_raise()?;
         let (mut entities, mut done) = (entities.try_iter()?, 0);
         loop {
@@ -475,8 +474,8 @@ impl PyStore {
     /// ...     [(change.kind, change.key) for change in store.watch(0, timeout=0)]
     /// [('record_put', 'a')]
     #[pyo3(signature = (after=None, *, timeout=None))]
-    fn watch(&self, after: Option<u64>, timeout: Option<f64>) -> PyResult<PyWatch> {
-        PyWatch::new(&self.opened()?, after, timeout)
+    fn watch(&self, after: Option<Whole<u64>>, timeout: Option<f64>) -> PyResult<PyWatch> {
+        PyWatch::new(&self.opened()?, after.map(|after| after.0), timeout)
     }
 
     /// Reads and verifies everything that is stored, or with `quick` all but what stands in complete files of the log.
@@ -491,7 +490,7 @@ impl PyStore {
     /// (True, [])
     #[pyo3(signature = (*, quick=false, progress=None))]
     fn check(&self, py: Python<'_>, quick: bool, progress: Option<Py<PyAny>>) -> PyResult<PyCheckReport> {
-        let (store, interrupt) = (self.opened()?, Interrupt::new(progress.as_ref()));
+        let (store, interrupt) = (self.opened()?, Interrupt::new(py, progress.as_ref())?);
         let report = interrupt::run(py, &interrupt, || {
             let mut show = |done, total| interrupt.show_or_unwind(done, total);
             let engine = store.engine();
@@ -520,7 +519,7 @@ impl PyStore {
         strict: bool,
         progress: Option<Py<PyAny>>,
     ) -> PyResult<PyBackupReport> {
-        let (store, interrupt) = (self.opened()?, Interrupt::new(progress.as_ref()));
+        let (store, interrupt) = (self.opened()?, Interrupt::new(py, progress.as_ref())?);
         let goes_on = || interrupt.goes_on();
         let options = BackupOptions { strict, goes_on: &goes_on };
         let report = py
@@ -555,46 +554,4 @@ impl PyStore {
 pub(crate) fn revision(store: &Store) -> statlas_store::Result<u64> {
     // Nothing is waited for, and nothing is counted, as figures would be.
     store.engine().wait_for_change(0, Duration::ZERO)
-}
-
-/// The next entities of an iterator, at most a batch of them, and fewer if they are large.
-fn gather(entities: &mut Bound<'_, PyIterator>, count: usize, done: usize) -> PyResult<Vec<Entity>> {
-    let py = entities.py();
-    let (mut gathered, mut bytes) = (Vec::new(), 0);
-    while gathered.len() < count && bytes < GATHERED_BYTES {
-        let Some(entity) = entities.next() else { break };
-        let number = done + gathered.len();
-        let entity = entity_of(&entity?).map_err(|error| numbered(&error, number))?;
-        bytes += entity.state().as_str().len()
-            + entity.coordinates().adjacency.iter().map(str::len).sum::<usize>();
-        gathered.push(entity);
-        if gathered.len().is_multiple_of(SIGNALS_EVERY) {
-            py.check_signals()?;
-        }
-    }
-    Ok(gathered)
-}
-
-/// The same error, saying which of the entities it is about.
-fn numbered(error: &PyErr, number: usize) -> PyErr {
-    Python::attach(|py| {
-        let value = error.value(py);
-        let is_ours = value.getattr("kind").is_ok();
-        match value.str() {
-            Ok(text) if is_ours => value
-                .get_type()
-                .call1((format!("entity {number}: {text}"),))
-                .map_or_else(|_| error.clone_ref(py), PyErr::from_value),
-            _ => error.clone_ref(py),
-        }
-    })
-}
-
-/// Stores entities as one batch.
-fn commit(loader: &mut Loader, entities: Vec<Entity>) -> statlas_store::Result<()> {
-    let mut batch = Batch::new();
-    for entity in entities {
-        batch.put_entity(entity);
-    }
-    loader.commit(batch)
 }

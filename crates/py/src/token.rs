@@ -3,10 +3,12 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyMapping, PyString, PyTuple};
+use pyo3::types::{PyBool, PyBytes, PyDict, PyMapping, PyString, PyTuple};
 use statlas_core::{AXES, SPACES, Space, SpaceSet, Token, TokenParts, TokenType};
 
+use crate::bytes::bytes_like;
 use crate::errors::{OrRaise, invalid};
+use crate::whole::Whole;
 
 /// A token: 64 bytes that place one thing in eight spaces of three axes each. It never changes.
 ///
@@ -82,31 +84,31 @@ impl PyToken {
 #[pymethods]
 impl PyToken {
     #[new]
-    #[pyo3(signature = (*, local_id=0, entity_type="undefined", domain=0, flags=0, weight=0.0, field_radius=0.0,
-                        field_strength=0.0, timestamp=0, spaces=None))]
+    #[pyo3(signature = (*, local_id=Whole(0), entity_type="undefined", domain=Whole(0), flags=Whole(0), weight=0.0, field_radius=0.0,
+                        field_strength=0.0, timestamp=Whole(0), spaces=None), text_signature = "(*, local_id=0, entity_type='undefined', domain=0, flags=0, weight=0.0, field_radius=0.0, field_strength=0.0, timestamp=0, spaces=None)")]
     #[expect(clippy::too_many_arguments, reason = "a token has so many fields, and here they are named")]
     fn new(
-        local_id: u32,
+        local_id: Whole<u32>,
         entity_type: &str,
-        domain: u8,
-        flags: u16,
+        domain: Whole<u8>,
+        flags: Whole<u16>,
         weight: f32,
         field_radius: f64,
         field_strength: f64,
-        timestamp: u32,
+        timestamp: Whole<u32>,
         spaces: Option<&Bound<'_, PyMapping>>,
     ) -> PyResult<Self> {
         let entity_type = token_type_of(entity_type)?;
         let spaces = spaces.map(spaces_from).transpose()?.unwrap_or_default();
         let parts = TokenParts {
-            local_id,
+            local_id: local_id.0,
             entity_type,
-            domain,
-            flags,
+            domain: domain.0,
+            flags: flags.0,
             weight,
             field_radius,
             field_strength,
-            timestamp,
+            timestamp: timestamp.0,
             spaces,
         };
         Token::new(parts).or_raise().map(Self)
@@ -114,14 +116,14 @@ impl PyToken {
 
     /// Reads the 64 bytes that `bytes(token)` gives.
     #[staticmethod]
-    fn from_bytes(data: &[u8]) -> PyResult<Self> {
-        Token::from_bytes(bytes_of(data)?).or_raise().map(Self)
+    fn from_bytes(data: &Bound<'_, PyAny>) -> PyResult<Self> {
+        Token::from_bytes(bytes_of(bytes_like("data", data)?.as_bytes())?).or_raise().map(Self)
     }
 
     /// Converts 64 bytes of the reference implementation, which marks undefined spaces by 127.
     #[staticmethod]
-    fn from_reference_bytes(data: &[u8]) -> PyResult<Self> {
-        Token::from_reference_bytes(bytes_of(data)?).or_raise().map(Self)
+    fn from_reference_bytes(data: &Bound<'_, PyAny>) -> PyResult<Self> {
+        Token::from_reference_bytes(bytes_of(bytes_like("data", data)?.as_bytes())?).or_raise().map(Self)
     }
 
     /// Reads a token from JSON, as text or bytes.
@@ -238,20 +240,26 @@ impl PyToken {
         hasher.finish()
     }
 
-    fn __eq__(&self, other: &Bound<'_, PyAny>) -> bool {
-        other.cast::<Self>().is_ok_and(|other| other.get().0.to_bytes() == self.0.to_bytes())
+    fn __eq__<'py>(&self, other: &Bound<'py, PyAny>) -> Bound<'py, PyAny> {
+        let py = other.py();
+        match other.cast::<Self>() {
+            Ok(other) => PyBool::new(py, other.get().0.to_bytes() == self.0.to_bytes()).to_owned().into_any(),
+            Err(_) => py.NotImplemented().into_bound(py),
+        }
     }
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
         let spaces = self.spaces(py)?;
         let spaces = spaces.repr()?;
         Ok(format!(
-            "Token(local_id={}, entity_type='{}', domain={}, flags={}, weight={:?}, timestamp={}, spaces={spaces})",
+            "Token(local_id={}, entity_type='{}', domain={}, flags={}, weight={:?}, field_radius={:?}, field_strength={:?}, timestamp={}, spaces={spaces})",
             self.local_id(),
             self.entity_type(),
             self.domain(),
             self.flags(),
             self.weight(),
+            self.field_radius(),
+            self.field_strength(),
             self.timestamp(),
         ))
     }

@@ -15,6 +15,7 @@ use statlas_core::Token;
 use statlas_tokens::{MappedTokens, TokenVec};
 
 use crate::buffer;
+use crate::bytes::bytes_like;
 use crate::errors::{OrRaise, invalid};
 use crate::memory::{NoMemory, copied, no_memory, room};
 use crate::token::PyToken;
@@ -367,8 +368,8 @@ impl PyTokenVec {
 
     /// Converts bytes that the reference implementation wrote, 64 for each token. It marks undefined spaces by 127.
     #[staticmethod]
-    fn from_reference_bytes<'py>(py: Python<'py>, data: &[u8]) -> PyResult<Bound<'py, PyAny>> {
-        token_vec(py, TokenVec::from_reference_bytes(data).or_raise()?)
+    fn from_reference_bytes<'py>(py: Python<'py>, data: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        token_vec(py, TokenVec::from_reference_bytes(bytes_like("data", data)?.as_bytes()).or_raise()?)
     }
 
     /// Maps a file that `save` or a `TokenFile` wrote: nothing is read before it is looked at, whatever its size.

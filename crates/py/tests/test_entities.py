@@ -291,3 +291,30 @@ def test_json_that_is_none_is_refused() -> None:
     for text in ("", "{", "[]", '{"id": "a", "id": "b"}', "nan"):
         with pytest.raises(statlas.InvalidError):
             statlas.Entity.from_json(text)
+
+
+def test_a_mapping_that_changes_while_it_is_read_does_no_harm() -> None:
+    state: dict[str, Any] = {}
+
+    class Time(datetime):
+        def isoformat(self, sep: str = "T", timespec: str = "auto") -> str:
+            state.clear()
+            return "2025-01-01T00:00:00Z"
+
+    state.update(a=Time(2025, 1, 1), b=1, c=2)
+    assert statlas.Entity(baseline(), state=state).state == {"a": "2025-01-01T00:00:00Z", "b": 1, "c": 2}
+
+
+def test_a_token_that_breaks_a_rule_is_refused_with_its_name() -> None:
+    tokens = statlas.create_tokens_batch(1)
+    tokens.array(writable=True)["weight"] = float("nan")
+    with pytest.raises(statlas.InvalidError, match="token.*weight.*NaN"):
+        statlas.Entity(baseline(), token=tokens[0])
+
+
+def test_a_state_without_end_is_refused_in_a_few_words() -> None:
+    state: dict[str, Any] = {}
+    state["again"] = state
+    with pytest.raises(statlas.InvalidError) as refused:
+        statlas.Entity(baseline(), state=state)
+    assert len(str(refused.value)) < 300

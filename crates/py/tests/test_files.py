@@ -207,3 +207,22 @@ class TestReader:
         with pytest.raises(statlas.ClosedError):
             while reader.read(1 << 20):
                 pass
+
+
+def test_what_cannot_be_filled_takes_no_bytes(store: statlas.Store) -> None:
+    with store.files.open(store.files.put(b"content").id) as file:
+        with pytest.raises(TypeError):
+            file.readinto(b"12345")
+        assert file.read() == b"content"
+
+
+def test_an_empty_reader_is_true_and_bytes_may_be_of_any_kind(store: statlas.Store) -> None:
+    assert store.files.open(store.files.put(b"").id)
+    ids = {store.files.put(kind(b"content")).id for kind in (bytes, bytearray, memoryview)}
+    assert len(ids) == 1
+
+
+def test_a_pipe_is_refused_instead_of_waited_for(store: statlas.Store, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(statlas.InvalidError, match="regular"):
+        store.files.put(tmp_path / "pipe")

@@ -246,3 +246,14 @@ class TestArrays:
         arrays = hundred.find().arrays(["density"])
         arrays["density"][:] = 0
         assert hundred.find().arrays(["density"])["density"].any()
+
+
+def test_a_list_of_no_names_and_a_time_of_another_kind_are_refused() -> None:
+    with statlas.Store.open("memory:") as store:
+        with pytest.raises(statlas.InvalidError, match="no names"):
+            store.find(realm=[])
+        with pytest.raises(statlas.InvalidError, match="created_at"):
+            store.find(created_at=1.5)  # type: ignore[arg-type]
+        with pytest.raises(statlas.InvalidError, match="columns"):
+            store.find().arrays([])
+        assert [*store.find().arrays("id")] == ["id"]

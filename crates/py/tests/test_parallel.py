@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from pathlib import Path
 from typing import Any
@@ -95,3 +96,15 @@ def test_tokens_grow_again_when_the_work_is_done() -> None:
 def test_threads_and_chunks_of_nothing_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="|".join(options)):
         statlas.parallel_process(random_tokens(10), len, **options)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_what_failed_lets_go_of_the_tokens(threads: int) -> None:
+    tokens = random_tokens(1000)
+    with pytest.raises(ZeroDivisionError):
+        statlas.parallel_process(tokens, lambda chunk: 1 // 0, threads, chunk_size=10)
+    gc.disable()
+    try:
+        tokens.append(tokens[0])
+    finally:
+        gc.enable()

@@ -210,3 +210,14 @@ def test_questions_about_tokens_of_entities_that_make_no_sense_are_refused() -> 
         for token, options in wrongs:
             with pytest.raises(statlas.InvalidError):
                 store.near_token(token, **options)
+
+
+def test_indices_that_no_token_has_are_refused() -> None:
+    tokens = random_tokens(5)
+    for wrong in (np.array([2**64 - 1], np.uint64), [5], [-6]):
+        with pytest.raises(IndexError):
+            tokens.take(wrong)
+    for shape in (np.zeros((2, 2), np.int64), np.zeros((0, 3)), 3, [1.5]):
+        with pytest.raises(statlas.InvalidError, match="indices"):
+            tokens.take(shape)
+    assert len(tokens.take([])) == 0

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import statlas
+from children import run
 from samples import baseline, many, random_tokens
 
 THREADS = 8
@@ -203,3 +204,31 @@ def test_an_exception_of_one_thread_does_not_end_the_others(store: statlas.Store
         return store.put_many(many(50, start=50 * number)).new
 
     assert together(work) == [0] + [50] * (THREADS - 1)
+
+
+# In a process of its own: what hangs with the interpreter's lock hangs the tests, too.
+AT_ONCE = """
+import sys, threading
+import numpy as np, statlas
+tokens = statlas.create_tokens_batch(100_000, weight=np.linspace(0, 100, 100_000))
+query = tokens[0]
+def again(work, times):
+    return threading.Thread(target=lambda: [work() for _ in range(times)])
+threads = [
+    again(lambda: tokens.sort("weight"), 30),
+    again(lambda: tokens.select(weight=(1, 2)), 100),
+    again(lambda: tokens.argsort("weight"), 30),
+    again(lambda: tokens.nearest(query, parallel=True), 100),
+    again(lambda: tokens.append(query), 50),
+    again(lambda: len(tokens), 1000),
+]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+print(len(tokens))
+"""
+
+
+def test_sorting_selecting_and_growing_at_once_come_to_an_end() -> None:
+    assert run(AT_ONCE) == "100050\n"

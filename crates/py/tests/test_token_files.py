@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import statlas
-from children import child
+from children import child, run
 from samples import random_tokens
 
 HEADER_BYTES = 1 << 16
@@ -209,3 +209,55 @@ def test_places_that_are_none_are_refused(tmp_path: Path) -> None:
             opening(tmp_path / "missing" / "file")
     with pytest.raises(OSError):
         random_tokens(1).save(tmp_path / "missing" / "file")
+
+
+def test_closing_lets_go_of_a_file_whatever_is_mapped_of_it(tmp_path: Path) -> None:
+    path = tmp_path / "some.tokens"
+    with statlas.TokenFile.open(path) as file:
+        file.append(random_tokens(10))
+        mapped = file.map()
+    with statlas.TokenFile.open(path) as file:
+        file.append(random_tokens(5))
+    random_tokens(3).save(path)
+    assert (len(mapped), len(statlas.TokenVec.open(path))) == (10, 3)
+
+
+FORKED = """
+import os, signal, sys, statlas
+store = statlas.Store.open(sys.argv[1] + "/store")
+file = statlas.TokenFile.open(sys.argv[1] + "/some.tokens")
+child = os.fork()
+if child == 0:
+    signal.pause()
+store.close()
+file.close()
+try:
+    statlas.Store.open(sys.argv[1] + "/store").close()
+    statlas.TokenFile.open(sys.argv[1] + "/some.tokens").close()
+    print("opened again")
+finally:
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+"""
+
+
+def test_a_forked_process_does_not_keep_what_its_parent_closes(tmp_path: Path) -> None:
+    assert run(FORKED, tmp_path) == "opened again\n"
+
+
+HELD = """
+import os, sys, statlas
+store = statlas.Store.open(sys.argv[1])
+child = os.fork()
+if child == 0:
+    os._exit(0)
+os.waitpid(child, 0)
+try:
+    statlas.Store.open(sys.argv[1])
+except statlas.BusyError:
+    print("held")
+"""
+
+
+def test_a_forked_process_does_not_let_go_of_what_its_parent_has(tmp_path: Path) -> None:
+    assert run(HELD, tmp_path / "store") == "held\n"

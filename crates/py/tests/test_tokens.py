@@ -6,13 +6,16 @@ import copy
 import json
 import math
 import pickle
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
 import statlas
+from children import run
 from samples import random_coordinates, random_tokens
 
 PARTS: dict[str, Any] = {
@@ -500,3 +503,84 @@ def test_values_that_others_work_with_are_decoded() -> None:
     assert statlas.TokenVec().decoded().shape == (0, 8, 3)
     with pytest.raises(ValueError, match="ghost"):
         tokens.decoded("ghost")
+
+
+NO_MEMORY = """
+import resource, sys, statlas
+tokens = statlas.create_tokens_batch(4_000_000)
+token = tokens[0]
+full = statlas.TokenVec(capacity=4_000_000)
+full.create(4_000_000)
+with open("/proc/self/statm") as statm:
+    used = int(statm.read().split()[0]) * resource.getpagesize()
+refused = 0
+resource.setrlimit(resource.RLIMIT_AS, (used + (30 << 20), resource.RLIM_INFINITY))
+for work in (
+    lambda: tokens.copy(), lambda: tokens[::2], lambda: tokens[1:], lambda: full.create(4_000_000),
+    lambda: full.extend(tokens), lambda: tokens.sort("weight"), lambda: tokens.argsort("weight"),
+    lambda: tokens.decoded(), lambda: tokens.take(range(4_000_000)), lambda: statlas.TokenVec(10**9),
+    lambda: statlas.create_tokens_batch(10**7), lambda: [full.append(token) for _ in range(2_000_000)],
+):
+    try:
+        work()
+    except MemoryError:
+        refused += 1
+print(len(tokens), refused)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux how much memory it has")
+def test_no_memory_is_an_exception() -> None:
+    # The allocator may have some address space in reserve, so that not all of them are refused.
+    count, refused = map(int, run(NO_MEMORY).split())
+    assert count == 4_000_000 and refused >= 4
+
+
+def test_indices_are_integers_and_what_they_raise_is_not_hidden() -> None:
+    tokens = random_tokens(5)
+
+    class Index:
+        def __index__(self) -> int:
+            raise LookupError("its own")
+
+    with pytest.raises(LookupError, match="its own"):
+        tokens[Index()]
+    for wrong in (np.array([1, 2]), np.array([True] * 5), "a", 1.0, None):
+        with pytest.raises(TypeError, match="take"):
+            tokens[wrong]  # type: ignore[call-overload]
+    for out_of_range in (5, -6, 10**30):
+        with pytest.raises(IndexError):
+            tokens[out_of_range]
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: statlas.Token(domain=256), "256"),
+        (lambda: statlas.Token(local_id=-1), "-1"),
+        (lambda: statlas.create_tokens_batch(-1), "-1"),
+        (lambda: statlas.create_tokens_batch(1, local_ids=-1), "local_ids.*16777215"),
+        (lambda: statlas.create_tokens_batch(1, domain=[16]), "token 0.*domain.*15"),
+        (lambda: statlas.create_tokens_batch(2, entity_type=["object", "foo"]), "token 1.*entity_type.*foo"),
+        (lambda: statlas.TokenVec.from_numpy(np.zeros((2, 2), statlas.TOKEN_DTYPE)), "2 axes.*TOKEN_DTYPE"),
+        (lambda: random_tokens(3).nearest(statlas.Token(), -1), "-1"),
+        (lambda: random_tokens(3).select(flags_set=70_000), "70000"),
+        (lambda: random_tokens(3).select(weight="x"), "x"),  # type: ignore[arg-type]
+    ],
+)
+def test_numbers_out_of_range_are_told_with_what_is_allowed(make: Callable[[], object], message: str) -> None:
+    with pytest.raises(statlas.InvalidError, match=message):
+        make()
+
+
+def test_equality_is_left_to_what_knows_better() -> None:
+    assert statlas.Token() == mock.ANY and random_tokens(2) == mock.ANY
+    assert statlas.Token() != 1 and random_tokens(2) != 1
+
+
+def test_bytes_may_be_of_any_kind() -> None:
+    token = random_tokens(1)[0]
+    for kind in (bytes, bytearray, memoryview):
+        assert statlas.Token.from_bytes(kind(bytes(token))) == token
+    with pytest.raises(TypeError):
+        statlas.Token.from_bytes("text")  # type: ignore[arg-type]

@@ -61,11 +61,15 @@ def parallel_process(
             failed.append(error)
             raise
 
-    with ThreadPoolExecutor(threads, thread_name_prefix="statlas") as pool:
-        try:
-            return list(pool.map(call, chunks))
-        except CancelledError:
-            raise failed[0] from None
-        except BaseException as error:
-            failed.append(error)
-            raise
+    try:
+        with ThreadPoolExecutor(threads, thread_name_prefix="statlas") as pool:
+            try:
+                return list(pool.map(call, chunks))
+            except CancelledError:
+                raise failed[0] from None
+            except BaseException as error:
+                failed.append(error)
+                raise
+    finally:
+        # An exception holds this frame, which must not hold it, too: the views would stay until cycles are collected.
+        failed.clear()
