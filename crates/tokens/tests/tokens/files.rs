@@ -316,8 +316,11 @@ fn a_file_is_appended_to_by_one_at_a_time_and_not_replaced_meanwhile() {
     // Reading needs no lock.
     assert_eq!(checked(&path), tokens(2));
     first.append(&[token(2)]).expect("it is appended");
+    // What is mapped keeps the file, and not the lock.
+    let mapped = first.map().expect("it is mapped");
     drop(first);
     save(&path, &tokens(1)).expect("nobody has it");
+    assert_eq!(*mapped, *tokens(3));
     assert_eq!(TokenFile::open(&path).expect("nobody has it").len(), 1);
     assert_eq!(names(folder.path()), ["saved.tokens"]);
 }
