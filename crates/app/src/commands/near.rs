@@ -55,13 +55,13 @@ struct ByToken {
     #[arg(long, value_name = "TOKEN")]
     token: Option<String>,
     /// The spaces whose axes count; all of them unless said
-    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = space, requires = "token")]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = space, requires = "token", conflicts_with = "what")]
     spaces: Vec<Space>,
     /// How the distance is measured
     #[arg(long, value_name = "METRIC", default_value = "euclidean", conflicts_with = "what")]
     metric: MetricArgument,
     /// Only what is at most so far
-    #[arg(long, value_name = "RADIUS", allow_hyphen_values = true, value_parser = radius, requires = "token")]
+    #[arg(long, value_name = "RADIUS", allow_hyphen_values = true, value_parser = radius, requires = "token", conflicts_with = "what")]
     within: Option<f64>,
 }
 
