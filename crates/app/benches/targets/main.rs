@@ -11,6 +11,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 
 mod address;
+mod allocator;
 mod arguments;
 mod child;
 mod embedded;
@@ -32,9 +33,8 @@ use load::Loaded;
 use report::Report;
 use sizes::Sizes;
 
-/// That of the program, which is what is measured.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: allocator::Allocator = allocator::Allocator;
 
 /// What every section is given.
 struct Bench {
