@@ -52,7 +52,7 @@ fn kind_of_file_error(error: &TokenFileError) -> ErrorKind {
     match error {
         TokenFileError::Io { .. } => ErrorKind::Io,
         TokenFileError::Corrupt { .. } => ErrorKind::Corrupt,
-        TokenFileError::Busy { .. } => ErrorKind::Busy,
+        TokenFileError::Busy { .. } | TokenFileError::Forked { .. } => ErrorKind::Busy,
         TokenFileError::Poisoned { .. } => ErrorKind::Poisoned,
         TokenFileError::TooMany { .. } => ErrorKind::Invalid,
     }

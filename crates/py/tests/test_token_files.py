@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import statlas
-from children import child, run
+from children import child
 from samples import random_tokens
 
 HEADER_BYTES = 1 << 16
@@ -220,44 +220,3 @@ def test_closing_lets_go_of_a_file_whatever_is_mapped_of_it(tmp_path: Path) -> N
         file.append(random_tokens(5))
     random_tokens(3).save(path)
     assert (len(mapped), len(statlas.TokenVec.open(path))) == (10, 3)
-
-
-FORKED = """
-import os, signal, sys, statlas
-store = statlas.Store.open(sys.argv[1] + "/store")
-file = statlas.TokenFile.open(sys.argv[1] + "/some.tokens")
-child = os.fork()
-if child == 0:
-    signal.pause()
-store.close()
-file.close()
-try:
-    statlas.Store.open(sys.argv[1] + "/store").close()
-    statlas.TokenFile.open(sys.argv[1] + "/some.tokens").close()
-    print("opened again")
-finally:
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-"""
-
-
-def test_a_forked_process_does_not_keep_what_its_parent_closes(tmp_path: Path) -> None:
-    assert run(FORKED, tmp_path) == "opened again\n"
-
-
-HELD = """
-import os, sys, statlas
-store = statlas.Store.open(sys.argv[1])
-child = os.fork()
-if child == 0:
-    os._exit(0)
-os.waitpid(child, 0)
-try:
-    statlas.Store.open(sys.argv[1])
-except statlas.BusyError:
-    print("held")
-"""
-
-
-def test_a_forked_process_does_not_let_go_of_what_its_parent_has(tmp_path: Path) -> None:
-    assert run(HELD, tmp_path / "store") == "held\n"

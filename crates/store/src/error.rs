@@ -21,7 +21,7 @@ pub enum ErrorKind {
     NotAStore,
     /// A newer release wrote the store.
     NewerFormat,
-    /// Another process has the store open.
+    /// Another process has the store open; perhaps one that this was forked from.
     Busy,
     /// An earlier write failed: reads go on, writes are refused until the store is opened again.
     Poisoned,

@@ -35,6 +35,7 @@ pub mod limits;
 mod loader;
 mod maintenance;
 mod overlay;
+mod owner;
 mod query;
 mod store;
 #[cfg(feature = "testing")]

@@ -8,6 +8,7 @@ use std::thread::{Builder, JoinHandle};
 use crate::batch::Batch;
 use crate::engine::{Commit, Durability, Engine, Prepared};
 use crate::error::{Error, ErrorKind, Result};
+use crate::owner::Owner;
 
 /// Stores batches in their order from a thread of its own, so that the caller makes the next one meanwhile. Each is
 /// committed by itself, with the durability asked for. Made by [`Store::loader`](crate::Store::loader).
@@ -30,6 +31,8 @@ use crate::error::{Error, ErrorKind, Result};
 /// ```
 pub struct Loader {
     engine: Arc<dyn Engine>,
+    /// The process that has the thread.
+    owner: Owner,
     /// Both are there until the end.
     thread: Option<(SyncSender<Prepared>, JoinHandle<Result<Commit>>)>,
 }
@@ -49,7 +52,7 @@ impl Loader {
             .name("statlas-loader".to_owned())
             .spawn(commit_all)
             .map_err(|error| Error::io("cannot start a thread that stores batches", error))?;
-        Ok(Self { engine, thread: Some((sender, thread)) })
+        Ok(Self { engine, owner: Owner::this_process(), thread: Some((sender, thread)) })
     }
 
     /// Hands over a batch, and waits if two others are ahead of it.
@@ -103,7 +106,10 @@ impl Drop for Loader {
     fn drop(&mut self) {
         if let Some((sender, thread)) = self.thread.take() {
             drop(sender);
-            drop(thread.join());
+            // A process that was forked has none of the threads, and would wait for ever.
+            if self.owner.is_here() {
+                drop(thread.join());
+            }
         }
     }
 }

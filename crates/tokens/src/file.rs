@@ -49,6 +49,15 @@ pub enum TokenFileError {
         /// The file.
         path: PathBuf,
     },
+    /// Another process opened it, which this one was forked from.
+    #[error("{path}: process {process} opened it, and this one was forked from it; open it here once the other one has \
+             closed it", path = .path.display())]
+    Forked {
+        /// The file.
+        path: PathBuf,
+        /// The number of the process that opened it.
+        process: u32,
+    },
     /// An earlier append failed while it wrote, so that nobody knows what reached the device.
     #[error("{path}: an append to it failed before; open it again to go on", path = .path.display())]
     Poisoned {

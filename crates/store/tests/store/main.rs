@@ -10,6 +10,8 @@ mod damage;
 mod durability;
 mod faults;
 mod files;
+#[cfg(target_os = "linux")]
+mod forks;
 mod free;
 mod healed;
 mod history;

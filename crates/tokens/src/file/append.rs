@@ -75,8 +75,12 @@ impl TokenFile {
     ///
     /// [`TokenFileError::Io`]: who opens the file again finds the tokens that it had, or the new ones, too, if only the last
     /// step failed. Until then this refuses with [`TokenFileError::Poisoned`]. [`TokenFileError::TooMany`] above
-    /// [`TOKENS_MAX`], which changes nothing.
+    /// [`TOKENS_MAX`], which changes nothing. [`TokenFileError::Forked`] in a process that was forked from the one that
+    /// opened it.
     pub fn append(&mut self, tokens: &[Token]) -> Result<()> {
+        if self.process != std::process::id() {
+            return Err(TokenFileError::Forked { path: self.appender.path.clone(), process: self.process });
+        }
         self.appender.append(tokens)
     }
 

@@ -55,6 +55,7 @@ impl DiskEngine {
 
     pub(super) fn wait_for_revision(&self, after: u64, at_most: Duration) -> Result<u64> {
         let newest = || self.revision.load(Ordering::Acquire);
+        self.check_process()?;
         let look = || match self.check_open() {
             Ok(()) => Some(newest()).filter(|newest| *newest > after).map(Ok),
             Err(error) => Some(Err(error)),

@@ -67,7 +67,9 @@ impl DiskEngine {
             log.set_damaged();
         }
         // One that is being written, or that was damaged before, has none.
-        remove_sidecar(&*self.storage, id);
+        if self.owner.is_here() {
+            remove_sidecar(&*self.storage, id);
+        }
     }
 
     /// Takes the files of damaged sidecars away, so that the next opening makes them anew.

@@ -109,6 +109,7 @@ impl Upkeep {
 impl DiskEngine {
     /// Does one piece of work that is due; whether there was one. What fails keeps nothing else from being done.
     pub(super) fn keep_up(&self) -> Result<bool> {
+        self.check_process()?;
         self.cache.revive(&self.budget, self.log.view.load().covered_from > 0);
         let mut outcome = Ok(false);
         for task in Task::ALL {

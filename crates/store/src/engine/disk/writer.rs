@@ -446,6 +446,11 @@ impl DiskEngine {
         if self.closed.load(Ordering::Acquire) {
             return Ok(());
         }
+        if !self.owner.is_here() {
+            // Its log is another process's, and a lock may be held by a thread that is not here.
+            self.closed.store(true, Ordering::Release);
+            return Ok(());
+        }
         let mut writer = self.writer.lock();
         let is_poisoned = self.poisoned.lock().is_some();
         let closed = match is_poisoned {
