@@ -413,8 +413,11 @@ impl Engine for DiskEngine {
         let view = self.log.view.load();
         let sidecars = view.segments.iter().filter_map(|segment| segment.sealed.as_ref());
         let log_bytes: u64 = view.segments.iter().map(|segment| segment.log.written()).sum();
+        let (cache_hits, cache_misses) = self.cache.hits_and_misses();
         let inner = self.tables.inner.read();
         Stats {
+            cache_hits,
+            cache_misses,
             engine: "disk",
             revision,
             entities: inner.entities_live,
