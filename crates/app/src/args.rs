@@ -12,8 +12,8 @@ use statlas_store::{Durability, Location};
 
 use crate::commands::{
     address, backup, check, compact, completions, export, find, free_blobs, generate, get, history, import,
-    load, near, neighbours, put, quickstart, remove, repair, restore, restore_files, scrub, token,
-    verify_history, watch,
+    load, near, neighbours, put, quickstart, remove, repair, report, restore, restore_files, scrub,
+    token, verify_history, watch, workload,
 };
 use crate::exit;
 use crate::output::Color;
@@ -123,6 +123,8 @@ pub(crate) enum Command {
     VerifyHistory(verify_history::Arguments),
     Backup(backup::Arguments),
     Restore(restore::Arguments),
+    Workload(workload::Arguments),
+    Report(report::Arguments),
     Completions(completions::Arguments),
 }
 

@@ -26,6 +26,7 @@ pub(crate) mod put;
 pub(crate) mod quickstart;
 pub(crate) mod remove;
 pub(crate) mod repair;
+pub(crate) mod report;
 pub(crate) mod restore;
 pub(crate) mod restore_files;
 pub(crate) mod scrub;
@@ -33,6 +34,7 @@ pub(crate) mod stats;
 pub(crate) mod token;
 pub(crate) mod verify_history;
 pub(crate) mod watch;
+pub(crate) mod workload;
 
 /// Runs a command.
 pub(crate) fn run(command: Command, session: &Session) -> Result<()> {
@@ -68,6 +70,8 @@ pub(crate) fn run(command: Command, session: &Session) -> Result<()> {
         }
         Command::Backup(arguments) => backup::run(&arguments, session),
         Command::Restore(arguments) => restore::run(&arguments, session),
+        Command::Workload(arguments) => workload::run(&arguments, session),
+        Command::Report(arguments) => report::run(&arguments, session),
         Command::Completions(arguments) => completions::run(&arguments, session),
     }
 }

@@ -18,6 +18,8 @@ pub(crate) enum Unit {
     Bytes,
     /// Anything else.
     Count,
+    /// Nothing: its message is all that is shown.
+    Text,
 }
 
 /// A progress bar that disappears when it is dropped, so that an error is not written behind it.
@@ -34,12 +36,14 @@ impl Progress {
         let (position, of, rate) = match unit {
             Unit::Bytes => ("{binary_bytes}", "{binary_total_bytes}", "{binary_bytes_per_sec}"),
             Unit::Count => ("{human_pos}", "{human_len}", "{rate}"),
+            Unit::Text => ("", "", ""),
         };
         let (bar, template) = match total {
             Some(total) => {
                 let template = format!("{{msg}} {{wide_bar:.cyan}} {position} of {of}, {rate}, {{eta}} left");
                 (ProgressBar::new(total), template)
             }
+            None if unit == Unit::Text => (ProgressBar::new_spinner(), "{spinner} {msg}".to_owned()),
             None => (ProgressBar::new_spinner(), format!("{{spinner}} {{msg}} {position}, {rate}")),
         };
         bar.set_draw_target(ProgressDrawTarget::stderr());

@@ -182,6 +182,15 @@ impl Workload {
         }
     }
 
+    /// Whether it is legal, after something was changed.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`], with what was found and what is allowed.
+    pub fn check(&self) -> Result<()> {
+        self.complaint().map_or(Ok(()), |complaint| Err(Error::Invalid(format!("{}: {complaint}", self.name))))
+    }
+
     /// Reads the workload of a file; paths in it are meant from where it lies.
     ///
     /// # Errors
