@@ -11,9 +11,9 @@ use statlas_core::Profile;
 use statlas_store::{Durability, Location};
 
 use crate::commands::{
-    address, backup, check, compact, completions, export, find, free_blobs, generate, get, history, import,
-    load, near, neighbours, put, quickstart, remove, repair, report, restore, restore_files, scrub,
-    token, verify_history, watch, workload,
+    address, backup, breakdown, check, compact, completions, export, find, free_blobs, generate, get,
+    history, import, load, near, neighbours, plan, put, quickstart, remove, repair, report, restore,
+    restore_files, scrub, token, verify_history, watch, workload,
 };
 use crate::exit;
 use crate::output::Color;
@@ -124,6 +124,8 @@ pub(crate) enum Command {
     Backup(backup::Arguments),
     Restore(restore::Arguments),
     Workload(workload::Arguments),
+    Plan(plan::Arguments),
+    Breakdown(breakdown::Arguments),
     Report(report::Arguments),
     Completions(completions::Arguments),
 }

@@ -9,6 +9,7 @@ use crate::session::Session;
 
 pub(crate) mod address;
 pub(crate) mod backup;
+pub(crate) mod breakdown;
 pub(crate) mod check;
 pub(crate) mod compact;
 pub(crate) mod completions;
@@ -22,6 +23,7 @@ pub(crate) mod import;
 pub(crate) mod load;
 pub(crate) mod near;
 pub(crate) mod neighbours;
+pub(crate) mod plan;
 pub(crate) mod put;
 pub(crate) mod quickstart;
 pub(crate) mod remove;
@@ -71,6 +73,8 @@ pub(crate) fn run(command: Command, session: &Session) -> Result<()> {
         Command::Backup(arguments) => backup::run(&arguments, session),
         Command::Restore(arguments) => restore::run(&arguments, session),
         Command::Workload(arguments) => workload::run(&arguments, session),
+        Command::Plan(arguments) => plan::run(&arguments, session),
+        Command::Breakdown(arguments) => breakdown::run(&arguments, session),
         Command::Report(arguments) => report::run(&arguments, session),
         Command::Completions(arguments) => completions::run(&arguments, session),
     }

@@ -77,11 +77,12 @@ pub(crate) fn write_page(report: &Report, path: &Path) -> Result<()> {
 pub(crate) fn failure(error: statlas_lab::Error) -> anyhow::Error {
     match error {
         statlas_lab::Error::Invalid(message) => Failure::usage(message).into(),
-        statlas_lab::Error::Incomparable(message) => {
-            Failure::usage(message).hint("--anyway compares them nevertheless, and says how they differ").into()
-        }
+        statlas_lab::Error::Incomparable(message) => Failure::usage(message)
+            .hint("--anyway compares them nevertheless, and says how they differ")
+            .into(),
         statlas_lab::Error::Interrupted => {
-            Failure::interrupted("nothing was measured that could be shown; temporary stores are removed").into()
+            Failure::interrupted("nothing was measured that could be shown; temporary stores are removed")
+                .into()
         }
         other => other.into(),
     }
@@ -147,7 +148,8 @@ fn summary(report: &Report, file: &Path, page: &Path) -> Value {
 /// The command line that was given, to repeat it.
 pub(crate) fn command_line() -> String {
     let quoted = |word: String| {
-        let is_plain = !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric() || "-_./:=,%+@".contains(c));
+        let is_plain =
+            !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric() || "-_./:=,%+@".contains(c));
         if is_plain { word } else { format!("'{}'", word.replace('\'', "'\\''")) }
     };
     let words = std::env::args_os().skip(1).map(|word| quoted(word.to_string_lossy().into_owned()));
@@ -159,7 +161,8 @@ pub(crate) fn warn_if_unfit(environment: &Environment, output: &Output) {
     if !environment.is_optimised {
         output.warn("this is a build without optimisation: its figures mean nothing");
     }
-    let busy: Option<f64> = environment.load_average.split_whitespace().next().and_then(|load| load.parse().ok());
+    let busy: Option<f64> =
+        environment.load_average.split_whitespace().next().and_then(|load| load.parse().ok());
     if busy.is_some_and(|busy| busy > environment.cores as f64 / 2.0) {
         output.warn("the machine is busy with something else, which the figures will show");
     }

@@ -17,6 +17,7 @@
 #![deny(unsafe_code)]
 
 mod audit;
+mod breakdown;
 mod data;
 mod distribution;
 mod environment;
@@ -25,6 +26,7 @@ mod execute;
 mod generator;
 mod latencies;
 mod operation;
+mod plan;
 mod process;
 mod quantity;
 mod random;
@@ -42,6 +44,7 @@ mod threshold;
 mod workload;
 
 pub use audit::Audit;
+pub use breakdown::{BreakdownOptions, break_down};
 pub use distribution::Distribution;
 pub use environment::{Environment, now};
 pub use error::{Error, Result};
@@ -49,6 +52,7 @@ pub use execute::run_workload;
 pub use generator::Generator;
 pub use latencies::{Latencies, PERCENTILES, SAMPLES_ABOVE_MIN};
 pub use operation::Operation;
+pub use plan::{PlanOptions, plan};
 pub use process::Usage;
 pub use quantity::Unit;
 pub use random::SplitMix64;

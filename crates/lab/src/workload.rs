@@ -188,7 +188,8 @@ impl Workload {
     ///
     /// [`Error::Invalid`], with what was found and what is allowed.
     pub fn check(&self) -> Result<()> {
-        self.complaint().map_or(Ok(()), |complaint| Err(Error::Invalid(format!("{}: {complaint}", self.name))))
+        self.complaint()
+            .map_or(Ok(()), |complaint| Err(Error::Invalid(format!("{}: {complaint}", self.name))))
     }
 
     /// Reads the workload of a file; paths in it are meant from where it lies.

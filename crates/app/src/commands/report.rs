@@ -34,7 +34,9 @@ pub(crate) fn run(arguments: &Arguments, session: &Session) -> Result<()> {
     let page = arguments.page.clone().unwrap_or_else(|| arguments.file.with_extension("html"));
     write_page(&report, &page)?;
     match session.output().json() {
-        true => session.output().print_json(&json!({"page": page.to_string_lossy(), "verdict": report.verdict()})),
+        true => {
+            session.output().print_json(&json!({"page": page.to_string_lossy(), "verdict": report.verdict()}))
+        }
         false => session.output().print(page.display()),
     }
 }

@@ -148,7 +148,8 @@ fn find(what: &str) -> Result<Workload> {
         return Ok(shipped);
     }
     if !path.exists() {
-        let names: Vec<String> = Workload::all_shipped().into_iter().map(|(workload, _)| workload.name).collect();
+        let names: Vec<String> =
+            Workload::all_shipped().into_iter().map(|(workload, _)| workload.name).collect();
         let failure = Failure::not_found(format!("no workload is named {what:?}, and no file is there"));
         return Err(failure.hint(format!("there are {}, and files of your own", names.join(", "))).into());
     }
@@ -168,7 +169,9 @@ fn list(session: &Session) -> Result<()> {
     let mut table = Table::new(&[("name", Align::Left), ("what it does", Align::Left)]);
     for (workload, _) in Workload::all_shipped() {
         if session.output().json() {
-            session.output().print_json(&json!({"name": workload.name, "description": workload.description}))?;
+            session
+                .output()
+                .print_json(&json!({"name": workload.name, "description": workload.description}))?;
         }
         table.row(vec![workload.name, workload.description]);
     }
