@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use statlas_core::{Space, SpaceSet, Token};
 use statlas_tokens::{
     BatchError, Column, Condition, Field, LocalIds, MappedTokens, Metric, TokenBatch, TokenCoordinates,
-    TokenFile, TokenVec, filter, nearest, order, par_nearest, select, within,
+    TokenFile, TokenVec, filter, nearest, order, par_nearest, save, select, within,
 };
 use zerocopy::FromBytes;
 
@@ -15,7 +15,7 @@ use super::files::temporary_folder;
 
 const HEADER_BYTES: usize = 64;
 /// Where a file has the copies of its header.
-const COPIES: [usize; 4] = [0, 512, 4096, 4608];
+const COPIES: [usize; 4] = [0, 4096, 8192, 12288];
 const DATA_AT: usize = 1 << 16;
 
 /// A file of tokens. The input is the four copies of its header, then how many bytes of the file are missing (2 bytes), and
@@ -32,11 +32,16 @@ pub fn token_file(bytes: &[u8]) {
     fs::remove_file(path).expect("the temporary folder can be written to");
 }
 
-/// A file that can be mapped can be appended to; of others only an unfinished one can, which has nothing.
+/// A file that can be mapped can be appended to, unless it is damaged so that tokens may stand behind those that are
+/// counted; of others only an unfinished one can, which has nothing.
 fn check_appending(path: &Path, image: &[u8], before: Option<(Vec<Token>, bool)>) {
     let Ok(mut file) = TokenFile::open(path) else {
-        assert!(before.is_none(), "a file that can be mapped can't be appended to");
         assert!(fs::read(path).is_ok_and(|found| found == image), "what was refused was changed");
+        if let Some((tokens, is_sound)) = before {
+            assert!(!is_sound, "a sound file can't be appended to");
+            let is_legal = tokens.iter().all(|token| token.check().is_ok());
+            assert_eq!(save(path, &tokens).is_ok(), is_legal, "it can't be replaced by what is counted");
+        }
         return;
     };
     let (mut tokens, is_sound) = before.unwrap_or((Vec::new(), true));

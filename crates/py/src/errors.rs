@@ -50,11 +50,11 @@ impl<T> OrRaise<T> for Result<T, TokenFileError> {
 
 fn kind_of_file_error(error: &TokenFileError) -> ErrorKind {
     match error {
-        TokenFileError::Io { .. } => ErrorKind::Io,
+        TokenFileError::Io { .. } | TokenFileError::Interrupted { .. } => ErrorKind::Io,
         TokenFileError::Corrupt { .. } => ErrorKind::Corrupt,
         TokenFileError::Busy { .. } | TokenFileError::Forked { .. } => ErrorKind::Busy,
         TokenFileError::Poisoned { .. } => ErrorKind::Poisoned,
-        TokenFileError::TooMany { .. } => ErrorKind::Invalid,
+        TokenFileError::TooMany { .. } | TokenFileError::Invalid { .. } => ErrorKind::Invalid,
     }
 }
 

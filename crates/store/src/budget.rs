@@ -43,11 +43,13 @@ pub(crate) enum MemoryUse {
     Buffers,
     /// Finding blobs that nothing needs.
     Maintenance,
+    /// Entities of a large answer, until it is handed over.
+    Answers,
 }
 
 impl MemoryUse {
     /// Every use, in the order in which figures list them.
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Index,
         Self::Filters,
         Self::Columns,
@@ -57,6 +59,7 @@ impl MemoryUse {
         Self::Compression,
         Self::Buffers,
         Self::Maintenance,
+        Self::Answers,
     ];
 
     /// The stable lower-case name.
@@ -72,6 +75,7 @@ impl MemoryUse {
             Self::Compression => "compression",
             Self::Buffers => "buffers",
             Self::Maintenance => "maintenance",
+            Self::Answers => "answers",
         }
     }
 }

@@ -266,23 +266,24 @@ impl Judge<'_> {
         if (token.is_none() && blob.is_none()) || self.above.entities.contains_key(&change.address) {
             return Ok(());
         }
-        let is_same = |stored: Option<&Token>, file: Option<BlobId>| {
-            (token.is_none() || token == stored) && (blob.is_none() || blob == file)
+        let differs = |stored: Option<&Token>, file: Option<BlobId>| match (stored, file) {
+            (None, _) if token.is_some() => Some("without a token"),
+            (stored, _) if token.is_some() && token != stored => Some("with another token"),
+            (_, None) if blob.is_some() => Some("without a file"),
+            (_, file) if blob.is_some() && blob != file => Some("with another file"),
+            _ => None,
         };
-        let same =
+        let difference =
             match self.below.versions_of(&change.head.id).find(|version| version.address == change.address) {
-                Some(version) => is_same(version.token.as_deref(), version.blob),
+                Some(version) => differs(version.token.as_deref(), version.blob),
                 None => match self.holdings.entity(&change.address)? {
-                    Some(stored) => is_same(stored.token(), stored.blob()),
-                    None => true,
+                    Some(stored) => differs(stored.token(), stored.blob()),
+                    None => None,
                 },
             };
-        if same {
-            return Ok(());
-        }
+        let Some(difference) = difference else { return Ok(()) };
         let message = format!(
-            "entity {}: it is stored already with another token or file attached; remove it first, or store a new \
-             version",
+            "entity {}: it is stored already {difference}, which never changes; remove it first, or store a new version",
             change.address
         );
         Err(Error::new(ErrorKind::Conflict, message))

@@ -19,8 +19,10 @@ pub enum Column<'a, T> {
 /// The local ids of tokens that are made together.
 #[derive(Debug, Clone, Copy)]
 pub enum LocalIds<'a> {
-    /// Ascending from this one on.
+    /// Ascending from this one on; a batch that has no ids left for all, of which there are 2^24, is refused.
     From(u32),
+    /// Ascending from this one on, and from 0 on again behind the largest.
+    WrappingFrom(u32),
     /// One for each, in their order.
     Each(&'a [u32]),
 }
@@ -192,6 +194,7 @@ impl<'a> Maker<'a> {
         let template = template(batch).map_err(|source| BatchError::Value { row: 0, source })?;
         let first_id = match batch.local_ids {
             LocalIds::From(first) => check_ascending(first, count)?,
+            LocalIds::WrappingFrom(first) => check_ascending(first, count.min(1))?,
             LocalIds::Each(_) => 0,
         };
         Ok(Self { batch, template, first_id })
@@ -220,7 +223,7 @@ fn columns(batch: &TokenBatch<'_>) -> impl Iterator<Item = (&'static str, usize)
         }
     }
     let ids = match batch.local_ids {
-        LocalIds::From(_) => None,
+        LocalIds::From(_) | LocalIds::WrappingFrom(_) => None,
         LocalIds::Each(ids) => Some(ids.len()),
     };
     let coordinates = match batch.coordinates {

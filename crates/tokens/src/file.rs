@@ -17,10 +17,12 @@ use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use statlas_core::EntityError;
+
 pub use self::append::TokenFile;
 pub use self::header::TOKENS_MAX;
 pub use self::mapped::MappedTokens;
-pub use self::save::save;
+pub use self::save::{save, save_while};
 
 /// Why a file of tokens can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -61,6 +63,22 @@ pub enum TokenFileError {
     /// An earlier append failed while it wrote, so that nobody knows what reached the device.
     #[error("{path}: an append to it failed before; open it again to go on", path = .path.display())]
     Poisoned {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A token breaks a rule, which tokens can whose bytes were changed in place.
+    #[error("{path}: token {number}: {reason}", path = .path.display())]
+    Invalid {
+        /// The file.
+        path: PathBuf,
+        /// Which of the tokens that were to be written, counted from 0.
+        number: usize,
+        /// What is wrong with it.
+        reason: EntityError,
+    },
+    /// Whoever asked for it wanted an end.
+    #[error("{path}: writing it was interrupted, and nothing changed", path = .path.display())]
+    Interrupted {
         /// The file.
         path: PathBuf,
     },

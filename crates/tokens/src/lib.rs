@@ -31,6 +31,6 @@ mod token_vec;
 pub use batch::{BatchError, Column, LocalIds, TokenBatch, TokenCoordinates};
 pub use column::{coordinates, decoded, decoded_in, values};
 pub use field::{Condition, Field, filter, order, select, take};
-pub use file::{MappedTokens, TOKENS_MAX, TokenFile, TokenFileError, save};
+pub use file::{MappedTokens, TOKENS_MAX, TokenFile, TokenFileError, save, save_while};
 pub use nearest::{Metric, Near, Nearest, nearest, par_nearest, within};
 pub use token_vec::TokenVec;

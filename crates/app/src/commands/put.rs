@@ -29,14 +29,15 @@ Examples:
 
 /// Store one entity
 ///
-/// Stores one entity, given as JSON, and prints its address.
+/// Stores one entity, which a file holds as JSON, and prints its address.
 ///
 /// An entity that is stored already stays as it is, and its address is printed just the same; with another
-/// token or file than the stored one it is refused.
+/// token or file than the stored one, or with one where that has none, it is refused: remove it first (statlas rm).
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Arguments {
-    /// The entity; - is standard input
+    /// The file with the entity; - is standard input
+    #[arg(value_name = "FILE")]
     entity: PathBuf,
     /// Store this file too and attach it to the entity
     #[arg(long, value_name = "PATH")]
@@ -47,6 +48,7 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments, session: &Session) -> Result<()> {
+    check_inputs(arguments)?;
     let (place, mut entity) = read(&arguments.entity)?;
     if let Some(text) = &arguments.token {
         entity = attach_token(text, &place, entity)?;
@@ -76,6 +78,20 @@ pub(crate) fn run(arguments: &Arguments, session: &Session) -> Result<()> {
         true => session.output().print_json(&json!({"address": address.to_string(), "new": is_new})),
         false => session.output().print(address),
     }
+}
+
+/// Refuses what people write by mistake, and what would be told as something else.
+fn check_inputs(Arguments { entity, token, .. }: &Arguments) -> Result<()> {
+    let text = entity.to_string_lossy();
+    if text.trim_start().starts_with('{') && !entity.exists() {
+        let failure = Failure::usage("found an entity where a file with one is wanted");
+        return Err(failure.hint("write it to standard input: echo '{...}' | statlas put -").into());
+    }
+    if text == "-" && token.as_deref() == Some("@-") {
+        let failure = Failure::usage("standard input can't be the entity and the token");
+        return Err(failure.hint("write the token itself behind --token, or to a file (@FILE)").into());
+    }
+    Ok(())
 }
 
 /// Reads the only entity of an input.

@@ -189,7 +189,17 @@ fn a_token_can_be_attached_when_an_entity_is_put() {
     assert_eq!(near(&world, &["plain"]), expected(&[("carries", 0.0)]));
     let other = at_east(9.0).to_string();
     world.run(&["put", "carries", "--token", &other]).refuses(1, &["carries:1", "another token"]);
-    world.run(&["put", "plain", "--token", &other]).refuses(1, &["plain:1"]);
+    world.run(&["put", "plain", "--token", &other]).refuses(1, &["plain:1", "with another token"]);
+    world.write("later", entity("later", |_| {}));
+    world.ok(&["put", "later"]);
+    world
+        .run(&["put", "later", "--token", &other])
+        .refuses(1, &["later:1", "without a token", "remove it first"]);
+    world.ok(&["rm", "later"]);
+    world.ok(&["put", "later", "--token", &token]);
+    world.ok(&["rm", "later"]);
+    world.run(&["put", "-", "--token", "@-"]).refuses(2, &["standard input"]);
+    world.run(&["put", "{\"profile\": \"stat7\"}"]).refuses(2, &["a file", "statlas put -"]);
     let spaces = json!({"spaces": {"physical": [3.0, 0.0, 0.0]}}).to_string();
     world.run(&["put", "plain", "--token", &spaces]).refuses(2, &["the token", "local_id"]);
     world.run(&["put", "plain", "--token", "plain"]).refuses(2, &["--token", "128 hex digits"]);

@@ -5,7 +5,8 @@ use std::path::Path;
 
 use statlas_store::testing::{Model, Random, Twin, crowd, token_query};
 use statlas_store::{
-    BackupOptions, Batch, Durability, ErrorKind, Options, RepairOptions, Store, TokenQuery, repair, restore,
+    BackupOptions, Batch, Durability, ErrorKind, Location, Options, Query, RepairOptions, Result, Store,
+    TokenQuery, repair, restore,
 };
 
 use crate::aged::{compact, copy, flip, open};
@@ -122,11 +123,48 @@ fn damaged_tokens_are_an_error_until_the_sidecar_is_made_again() {
 
 #[test]
 fn a_store_in_memory_finds_them_too() {
-    let store = Store::open(&statlas_store::Location::Memory, &Options::default()).expect("it opens");
+    let store = Store::open(&Location::Memory, &Options::default()).expect("it opens");
     let mut model = Model::default();
     for batch in batches() {
         model.commit(&batch).expect("it is legal");
         store.commit(batch, Durability::Synced).expect("it is legal");
     }
     check(&store, &model, "in memory");
+}
+
+#[test]
+fn an_answer_larger_than_the_memory_is_refused_and_others_are_given() {
+    let folder = folder();
+    let memory = 16 << 20;
+    let options = Options { memory_bytes_max: Some(memory), maintenance: false, ..Options::default() };
+    let store = Store::open(&Location::Disk(folder.path().join("store")), &options).expect("it opens");
+    let entities = crowd(23, 120_000);
+    let mut token = None;
+    for some in entities.chunks(2000) {
+        let mut batch = Batch::new();
+        for entity in some {
+            let entity = entity.clone();
+            token = token.or(entity.token().copied());
+            batch.put_entity(entity);
+        }
+        store.commit(batch, Durability::Buffered).expect("it is stored");
+    }
+    let count = entities.len();
+    let position = entities[0].coordinates();
+    let engine = store.engine();
+    let near = |k| engine.near(position, k, None).map(|found| found.len());
+    let near_token =
+        |k| engine.near_token(&TokenQuery::new(token.expect("some have one"), k)).map(|found| found.len());
+    let find = |limit| engine.find(&Query { limit, ..Query::default() }).map(|page| page.entities.len());
+    for ask in [&near as &dyn Fn(usize) -> _, &near_token, &find] {
+        let refused: Result<usize> = ask(count);
+        let error = refused.expect_err("it does not fit");
+        assert_eq!(error.kind(), ErrorKind::NoMemory, "{error}");
+        assert!(error.to_string().contains("ask for fewer"), "{error}");
+        assert_eq!(ask(1000).expect("a few fit"), 1000);
+    }
+    engine.set_memory_bytes_max(256 << 20).expect("it can be changed");
+    assert_eq!(find(count).expect("now it fits"), count);
+    let held = engine.stats().memory.iter().find(|held| held.user == "answers").map(|held| held.bytes);
+    assert_eq!(held, Some(0), "it is given back");
 }

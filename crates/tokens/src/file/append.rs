@@ -75,13 +75,25 @@ impl TokenFile {
     ///
     /// [`TokenFileError::Io`]: who opens the file again finds the tokens that it had, or the new ones, too, if only the last
     /// step failed. Until then this refuses with [`TokenFileError::Poisoned`]. [`TokenFileError::TooMany`] above
-    /// [`TOKENS_MAX`], which changes nothing. [`TokenFileError::Forked`] in a process that was forked from the one that
+    /// [`TOKENS_MAX`] and [`TokenFileError::Invalid`] for a token that breaks a rule, which change nothing.
+    /// [`TokenFileError::Forked`] in a process that was forked from the one that
     /// opened it.
     pub fn append(&mut self, tokens: &[Token]) -> Result<()> {
+        self.append_while(tokens, &mut || true)
+    }
+
+    /// As [`append`](Self::append), and asks `goes_on` behind every 4 MiB that it has written; syncing what was written,
+    /// which a slow device takes long for, is not ended.
+    ///
+    /// # Errors
+    ///
+    /// As [`append`](Self::append); [`TokenFileError::Interrupted`] if `goes_on` says no: then nothing was appended, and
+    /// appending may go on.
+    pub fn append_while(&mut self, tokens: &[Token], goes_on: &mut dyn FnMut() -> bool) -> Result<()> {
         if self.process != std::process::id() {
             return Err(TokenFileError::Forked { path: self.appender.path.clone(), process: self.process });
         }
-        self.appender.append(tokens)
+        self.appender.append_while(tokens, goes_on)
     }
 
     /// The tokens that it has now.
@@ -91,7 +103,7 @@ impl TokenFile {
     /// [`TokenFileError::Io`].
     pub fn map(&self) -> Result<MappedTokens> {
         let Appender { medium, path, header, .. } = &self.appender;
-        MappedTokens::of(medium, path, Found { header: *header, damage: None })
+        MappedTokens::of(medium, path, Found::sound(*header))
     }
 }
 
@@ -128,7 +140,9 @@ impl<M: Medium> Appender<M> {
             medium.write_at(0, &nothing).map_err(failed(&path, "making its header"))?;
             Header::first()
         } else {
-            read_header(&medium, &path)?.header
+            let found = read_header(&medium, &path)?;
+            found.refuse_uncounted(&path)?;
+            found.header
         };
         let mut opened = Self { medium, path, header, is_poisoned: false };
         // What is read may never have reached the device: after a failed sync a system shows what was written. The next
@@ -150,7 +164,12 @@ impl<M: Medium> Appender<M> {
         self.header = self.header.next(tokens, 0);
     }
 
+    #[cfg(test)]
     pub(super) fn append(&mut self, tokens: &[Token]) -> Result<()> {
+        self.append_while(tokens, &mut || true)
+    }
+
+    pub(super) fn append_while(&mut self, tokens: &[Token], goes_on: &mut dyn FnMut() -> bool) -> Result<()> {
         if self.is_poisoned {
             return Err(TokenFileError::Poisoned { path: self.path.clone() });
         }
@@ -161,16 +180,26 @@ impl<M: Medium> Appender<M> {
         if tokens.is_empty() {
             return Ok(());
         }
+        for (number, token) in tokens.iter().enumerate() {
+            if let Err(reason) = token.check() {
+                return Err(TokenFileError::Invalid { path: self.path.clone(), number, reason });
+            }
+        }
         // Until all is done.
         self.is_poisoned = true;
-        let tail_crc = self.put_tokens(tokens)?;
+        let Some(tail_crc) = self.put_tokens(tokens, goes_on)? else {
+            // Nobody counts what was written.
+            self.is_poisoned = false;
+            return Err(TokenFileError::Interrupted { path: self.path.clone() });
+        };
         self.put_header(self.header.next(count, tail_crc))?;
         self.is_poisoned = false;
         Ok(())
     }
 
-    /// Writes tokens behind those that there are, and syncs them; the checksum of those behind the last whole block.
-    fn put_tokens(&self, tokens: &[Token]) -> Result<u32> {
+    /// Writes tokens behind those that there are, and syncs them; the checksum of those behind the last whole block, or
+    /// `None` if it was to go on no longer.
+    fn put_tokens(&self, tokens: &[Token], goes_on: &mut dyn FnMut() -> bool) -> Result<Option<u32>> {
         let failed = |what| failed(&self.path, what);
         let before = self.header.tokens();
         let (mut at, mut crc, mut rest) = (before, self.header.tail_crc(), tokens);
@@ -186,19 +215,25 @@ impl<M: Medium> Appender<M> {
                 table.extend_from_slice(&crc.to_le_bytes());
                 crc = 0;
             }
+            if !goes_on() {
+                return Ok(None);
+            }
         }
         if !table.is_empty() {
             let place = TABLE_AT + before / BLOCK_TOKENS * 4;
             self.medium.write_at(place, &table).map_err(failed("writing checksums"))?;
         }
         self.medium.sync().map_err(failed("syncing tokens"))?;
-        Ok(crc)
+        Ok(Some(crc))
     }
 
     /// Makes a header the newest one of the file.
     fn put_header(&mut self, header: Header) -> Result<()> {
-        let (at, bytes) = header.slot();
-        self.medium.write_at(at, &bytes).map_err(failed(&self.path, "writing its header"))?;
+        for place in header.places() {
+            self.medium
+                .write_at(place, header.as_bytes())
+                .map_err(failed(&self.path, "writing its header"))?;
+        }
         self.medium.sync().map_err(failed(&self.path, "syncing its header"))?;
         self.header = header;
         Ok(())

@@ -1,8 +1,9 @@
 //! The header of a file of tokens.
 //!
-//! Two slots are written in turn, by the number of the append. Each holds the header twice, in two sectors: a damaged
-//! place never takes the newest count away, and a sector is written as a whole or not at all. So of the slots' four
-//! copies each is empty, an older header, or the newest one, unless something is damaged.
+//! Two slots are written in turn, by the number of the append. Each is the header twice, in two pages that do not touch: a
+//! damaged page never takes the newest count away, and a sector is written as a whole or not at all. So of the four
+//! copies each is an older header or the newest one, unless something is damaged; empty are at most those that an append
+//! has never been finished in.
 
 use std::io;
 use std::path::Path;
@@ -17,22 +18,16 @@ use super::{Result, corrupt, failed};
 /// Tokens of a block that has a checksum: 4 MiB.
 pub(super) const BLOCK_TOKENS: u64 = 1 << 16;
 /// Where the checksums of whole blocks begin, 4 bytes each.
-pub(super) const TABLE_AT: u64 = 8192;
+pub(super) const TABLE_AT: u64 = 4 * PAGE_BYTES;
 /// Where the tokens begin.
 pub(super) const DATA_AT: u64 = 1 << 16;
 /// The most tokens that a file holds: so many blocks have a place for their checksum.
 pub const TOKENS_MAX: u64 = (DATA_AT - TABLE_AT) / 4 * BLOCK_TOKENS;
 
-/// From one slot to the next, in pages of their own.
-const SLOT_DISTANCE: usize = 4096;
-/// From the first copy in a slot to the second one.
-const COPY_DISTANCE: usize = 512;
-/// What is written into a slot at once.
-const SLOT_BYTES: usize = 2 * COPY_DISTANCE;
-/// Where the four copies are.
-const COPIES: [usize; 4] = [0, COPY_DISTANCE, SLOT_DISTANCE, SLOT_DISTANCE + COPY_DISTANCE];
-/// Where the last one ends.
-const COPIES_END: usize = COPIES[3] + Header::BYTES;
+/// Each copy has a page of its own.
+const PAGE_BYTES: u64 = 4096;
+/// The slot of each page: that of one is never next to its other copy.
+const SLOTS: [u64; 4] = [0, 1, 0, 1];
 
 const MAGIC: [u8; 8] = *b"STATTOKN";
 const VERSION: u32 = 1;
@@ -123,13 +118,10 @@ impl Header {
         Ok(self)
     }
 
-    /// Where it is written, and what.
-    pub(super) fn slot(&self) -> (u64, [u8; SLOT_BYTES]) {
-        let mut bytes = [0; SLOT_BYTES];
-        for at in [0, COPY_DISTANCE] {
-            bytes[at..at + Self::BYTES].copy_from_slice(self.as_bytes());
-        }
-        (self.sequence() % 2 * SLOT_DISTANCE as u64, bytes)
+    /// Where its copies stand.
+    pub(super) fn places(&self) -> impl Iterator<Item = u64> {
+        let slot = self.sequence() % 2;
+        (0..).zip(SLOTS).filter(move |(_, of)| *of == slot).map(|(page, _)| page * PAGE_BYTES)
     }
 
     pub(super) fn sequence(&self) -> u64 {
@@ -151,21 +143,53 @@ pub(super) struct Found {
     pub(super) header: Header,
     /// Not so for copies that a crash left.
     pub(super) damage: Option<String>,
+    /// Whether both copies of the other slot are damaged, so that a newer header may have stood there.
+    is_slot_lost: bool,
+    /// How long the file is.
+    bytes: u64,
+}
+
+impl Found {
+    /// A header of a file that is as it counts.
+    pub(super) fn sound(header: Header) -> Self {
+        Self { header, damage: None, is_slot_lost: false, bytes: end_of(header.tokens()) }
+    }
+
+    /// Refuses a file in which tokens may stand that no sound copy of the header counts: the next append would write over
+    /// them.
+    pub(super) fn refuse_uncounted(&self, path: &Path) -> Result<()> {
+        let tokens = self.header.tokens();
+        if !self.is_slot_lost || self.bytes <= end_of(tokens) {
+            return Ok(());
+        }
+        let reason = format!(
+            "both copies of one of its two headers are damaged: there may be tokens behind the first {tokens}, which \
+             appending would write over; open it for reading, and save those tokens in its place to give up the others"
+        );
+        Err(corrupt(path, reason))
+    }
+}
+
+/// Where so many tokens end.
+fn end_of(tokens: u64) -> u64 {
+    DATA_AT + tokens * Token::BYTES as u64
 }
 
 /// Reads the header of a file that has been written at least once.
 pub(super) fn read_header(medium: &impl Medium, path: &Path) -> Result<Found> {
     let bytes = medium.bytes().map_err(failed(path, "asking for its length"))?;
-    let mut copies = [0; COPIES_END];
     let mut found = None;
     for _ in 0..ATTEMPTS {
-        match medium.read_at(0, &mut copies) {
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                return Err(corrupt(path, format!("it is no file of tokens: it has only {bytes} bytes")));
+        let mut copies = [[0; Header::BYTES]; SLOTS.len()];
+        for (page, copy) in (0..).zip(&mut copies) {
+            match medium.read_at(page * PAGE_BYTES, copy) {
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                    return Err(corrupt(path, format!("it is no file of tokens: it has only {bytes} bytes")));
+                }
+                read => read.map_err(failed(path, "reading its header"))?,
             }
-            read => read.map_err(failed(path, "reading its header"))?,
         }
-        let newest = newest(&copies).map_err(|reason| corrupt(path, reason))?;
+        let newest = newest(&copies, bytes).map_err(|reason| corrupt(path, reason))?;
         let is_sound = newest.damage.is_none();
         found = Some(newest);
         // Else it was perhaps read while it was written.
@@ -175,7 +199,7 @@ pub(super) fn read_header(medium: &impl Medium, path: &Path) -> Result<Found> {
     }
     let found = found.expect("it is tried more than once");
     let tokens = found.header.tokens();
-    let expected = DATA_AT + tokens * Token::BYTES as u64;
+    let expected = end_of(tokens);
     if bytes < expected {
         return Err(corrupt(
             path,
@@ -185,36 +209,48 @@ pub(super) fn read_header(medium: &impl Medium, path: &Path) -> Result<Found> {
     Ok(found)
 }
 
-/// The newest of the copies, or why there is none.
-fn newest(bytes: &[u8; COPIES_END]) -> std::result::Result<Found, String> {
-    let (mut newest, mut damage, mut reason) = (None::<Header>, None, None);
-    for at in COPIES {
-        let header = Header::read_from_bytes(&bytes[at..at + Header::BYTES]).expect("it is as long");
-        match header.check() {
-            Ok(header) if newest.is_none_or(|newest| newest.sequence() < header.sequence()) => {
-                newest = Some(header);
-            }
-            Ok(_) | Err(Flaw::Empty) => {}
+/// The newest of the copies in a file so long, or why there is none.
+fn newest(copies: &[[u8; Header::BYTES]; SLOTS.len()], bytes: u64) -> std::result::Result<Found, String> {
+    let copies = copies.map(|copy| Header::read_from_bytes(&copy).expect("it is as long").check());
+    let sound = || copies.iter().filter_map(|copy| copy.as_ref().ok());
+    let newest = sound().max_by_key(|header| header.sequence()).copied();
+    let mut reason = None;
+    for copy in &copies {
+        match copy {
             Err(Flaw::Newer(version)) => {
                 return Err(format!("found version {version} of the format; allowed: {VERSION}"));
             }
-            Err(flaw) => {
-                damage.get_or_insert_with(|| format!("the copy of the header at byte {at} is damaged"));
-                if let Flaw::Damaged(wrong) = flaw {
-                    reason.get_or_insert(wrong);
-                }
-            }
+            Err(Flaw::Damaged(wrong)) => reason = reason.or(Some(wrong.as_str())),
+            Ok(_) | Err(Flaw::Empty | Flaw::OtherFile) => {}
         }
     }
-    let header = newest.ok_or_else(|| reason.unwrap_or_else(|| "it is no file of tokens".to_owned()))?;
-    Ok(Found { header, damage })
+    let Some(header) = newest else { return Err(reason.unwrap_or("it is no file of tokens").to_owned()) };
+    // The slot of an append that has been finished is written; behind the first one that is the other slot, too.
+    let written = match header.sequence() {
+        0 => None,
+        1 => Some(0),
+        _ => Some(2),
+    };
+    let is_damaged = |slot: u64, copy: &std::result::Result<Header, Flaw>| match copy {
+        Ok(_) => false,
+        Err(Flaw::Empty) => written.is_some_and(|written| slot == written || written > 1),
+        Err(_) => true,
+    };
+    let damaged = (0..).zip(SLOTS.iter().zip(&copies)).find(|(_, (slot, copy))| is_damaged(**slot, copy));
+    let damage = damaged.map(|(page, _): (u64, _)| {
+        format!("the copy of the header at byte {} is damaged", page * PAGE_BYTES)
+    });
+    let other = 1 - header.sequence() % 2;
+    let mut others = SLOTS.iter().zip(&copies).filter(|(slot, _)| **slot == other);
+    let is_slot_lost = others.all(|(slot, copy)| is_damaged(*slot, copy));
+    Ok(Found { header, damage, is_slot_lost, bytes })
 }
 
 /// Whether some copy of the header is one of a file of tokens, damaged or not.
 pub(super) fn has_magic(medium: &impl Medium) -> bool {
-    COPIES.into_iter().any(|at| {
+    (0..SLOTS.len() as u64).any(|page| {
         let mut magic = [0; MAGIC.len()];
-        medium.read_at(at as u64, &mut magic).is_ok() && magic == MAGIC
+        medium.read_at(page * PAGE_BYTES, &mut magic).is_ok() && magic == MAGIC
     })
 }
 
@@ -226,7 +262,8 @@ pub(super) fn is_unfinished(medium: &impl Medium) -> io::Result<bool> {
     }
     let mut found = vec![0; bytes as usize];
     medium.read_at(0, &mut found)?;
-    let (_, slot) = Header::first().slot();
-    let whole = slot.into_iter().chain(std::iter::repeat(0));
+    let mut whole = vec![0; DATA_AT as usize];
+    let first = Header::first();
+    first.places().for_each(|at| whole[at as usize..][..Header::BYTES].copy_from_slice(first.as_bytes()));
     Ok(found.iter().zip(whole).all(|(found, whole)| *found == 0 || *found == whole))
 }

@@ -24,8 +24,18 @@ use super::{
 ///
 /// [`TokenFileError::Io`]; [`TokenFileError::Busy`] while a [`TokenFile`](crate::TokenFile) has the file, whose appends
 /// would be lost; [`TokenFileError::Corrupt`] if something else is there; [`TokenFileError::TooMany`] above
-/// [`TOKENS_MAX`]. What is there then is what was there before, but after a failed sync of its folder.
+/// [`TOKENS_MAX`]; [`TokenFileError::Invalid`] for a token that breaks a rule. What is there then is what was there before, but after a failed sync of its folder.
 pub fn save(path: &Path, tokens: &[Token]) -> Result<()> {
+    save_while(path, tokens, &mut || true)
+}
+
+/// As [`save`], and asks `goes_on` behind every 4 MiB that it has written; syncing what was written, which a slow device
+/// takes long for, is not ended.
+///
+/// # Errors
+///
+/// As [`save`]; [`TokenFileError::Interrupted`] if `goes_on` says no: then what is there is what was there before.
+pub fn save_while(path: &Path, tokens: &[Token], goes_on: &mut dyn FnMut() -> bool) -> Result<()> {
     if tokens.len() as u64 > TOKENS_MAX {
         return Err(TokenFileError::TooMany { path: path.to_owned(), count: tokens.len() as u64 });
     }
@@ -41,7 +51,7 @@ pub fn save(path: &Path, tokens: &[Token]) -> Result<()> {
         let kept = old.metadata().and_then(|metadata| new.file.set_permissions(metadata.permissions()));
         kept.map_err(failed(path, "keeping its permissions"))?;
     }
-    Appender::open(&new.file, path.clone())?.append(tokens)?;
+    Appender::open(&new.file, path.clone())?.append_while(tokens, goes_on)?;
     fs::rename(&new.path, path).map_err(failed(path, "giving it its name"))?;
     new.has_name = true;
     sync_folder(path)

@@ -138,12 +138,21 @@ fn tokens(range: std::ops::Range<u32>) -> Vec<Token> {
 
 /// How many tokens a file has that a device holds, all of which must be those that were appended.
 fn count_checked(bytes: &[u8], all: &[Token]) -> u64 {
+    let (mapped, _file) = map(bytes);
+    mapped.check().expect("nothing is damaged");
+    count(&mapped, all)
+}
+
+fn count(mapped: &MappedTokens, all: &[Token]) -> u64 {
+    assert!(**mapped == all[..mapped.len()], "other tokens than were appended");
+    mapped.len() as u64
+}
+
+/// What a device holds as a file, which is removed with what is returned second.
+fn map(bytes: &[u8]) -> (MappedTokens, tempfile::NamedTempFile) {
     let file = tempfile::NamedTempFile::new().expect("a temporary file");
     std::fs::write(file.path(), bytes).expect("it is written");
-    let mapped = MappedTokens::open(file.path()).expect("it is mapped");
-    mapped.check().expect("nothing is damaged");
-    assert!(*mapped == all[..mapped.len()], "other tokens than were appended");
-    mapped.len() as u64
+    (MappedTokens::open(file.path()).expect("it is mapped"), file)
 }
 
 /// Images that a crash may leave: everything, nothing and random parts of what was not synced, by sectors.
@@ -211,28 +220,117 @@ fn a_crash_while_blocks_end_leaves_the_old_tokens_or_the_new_ones() {
     crash_everywhere(&[block - 2, 5, block - 3], 2, 9);
 }
 
-#[test]
-fn a_torn_header_leaves_the_old_count_and_the_next_append_mends_it() {
-    let all = tokens(0..9);
+/// A file with 4 tokens, and as it is behind an append of 4 more, whose header stands at 0 and 8192.
+fn before_and_behind(all: &[Token]) -> (Vec<u8>, Vec<u8>) {
     let disk = Disk::default();
     let mut file = disk.open().expect("it is made");
     file.append(&all[..4]).expect("it is appended");
-    let old = disk.0.borrow().safe.clone();
+    let before = disk.0.borrow().safe.clone();
     file.append(&all[4..8]).expect("it is appended");
-    let new = disk.0.borrow().safe.clone();
-    for torn in 1..64 {
+    let behind = disk.0.borrow().safe.clone();
+    (before, behind)
+}
+
+#[test]
+fn a_header_that_a_crash_left_once_is_the_old_one_or_the_new_one() {
+    let all = tokens(0..9);
+    let (old, new) = before_and_behind(&all);
+    for (at, tokens) in [(0, 8), (8192, 8)] {
         let mut image = new.clone();
-        // Not even a sector was written as a whole.
-        for at in [0, 512] {
-            image[at + torn..at + 64].copy_from_slice(&old[at + torn..at + 64]);
-        }
+        image[at..at + 64].copy_from_slice(&old[at..at + 64]);
         let after = Disk::holding(image);
         let mut opened = after.open().expect("it opens");
-        // The last bytes of the checksum may be the same by chance, but they are not here.
-        assert_eq!(opened.tokens(), 4, "torn behind {torn} bytes");
-        opened.append(&all[4..9]).expect("it goes on");
+        assert_eq!(opened.tokens(), tokens, "the copy at {at} is old");
+        opened.append(&all[8..9]).expect("it goes on");
         assert_eq!(count_checked(&after.0.borrow().safe, &all), 9);
     }
+}
+
+#[test]
+fn a_damaged_page_of_the_header_loses_no_token_and_is_told() {
+    let all = tokens(0..9);
+    let (_, whole) = before_and_behind(&all);
+    let zeros = |page: &mut [u8]| page.fill(0);
+    let noise = |page: &mut [u8]| (0..).zip(page).for_each(|(at, byte): (u32, _)| *byte = (at * 7 + 3) as u8);
+    let sector = |page: &mut [u8]| page[..512].fill(0);
+    for damage in [zeros as fn(&mut [u8]), noise, sector] {
+        for at in [0, 4096, 8192, 12288] {
+            let mut image = whole.clone();
+            damage(&mut image[at..at + 4096]);
+            let (mapped, _file) = map(&image);
+            let error = mapped.check().expect_err("a copy is damaged").to_string();
+            assert_eq!(count(&mapped, &all), 8);
+            assert!(error.contains(&format!("at byte {at} is damaged")), "{error}");
+            let after = Disk::holding(image);
+            let mut opened = after.open().expect("it opens");
+            assert_eq!(opened.tokens(), 8, "the page at {at}");
+            opened.append(&all[8..9]).expect("it goes on");
+            let image = after.0.borrow().safe.clone();
+            assert_eq!(count_checked(&image, &all), 9, "both slots were written again");
+        }
+    }
+}
+
+#[test]
+fn nothing_is_appended_where_a_newer_header_may_have_stood() {
+    let all = tokens(0..9);
+    let (_, whole) = before_and_behind(&all);
+    let mut image = whole.clone();
+    [0, 8192].into_iter().for_each(|at| image[at..at + 64].fill(0xee));
+    let after = Disk::holding(image.clone());
+    let error =
+        after.open().map(|file| file.tokens()).expect_err("four tokens would be written over").to_string();
+    assert!(error.contains("there may be tokens behind the first 4"), "{error}");
+    assert!(after.0.borrow().calls == 0 && after.0.borrow().seen == image, "it was written to");
+    // What is counted can be read, and saved in its place.
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("damaged.tokens");
+    std::fs::write(&path, &image).expect("it is written");
+    let mapped = MappedTokens::open(&path).expect("it is mapped");
+    assert!(mapped[..] == all[..4] && mapped.check().is_err());
+    super::save(&path, &mapped).expect("it is saved");
+    assert_eq!(super::TokenFile::open(&path).expect("it opens").len(), 4);
+    // Where nothing is behind what is counted, nothing can be lost.
+    let mut short = whole;
+    [4096, 12288].into_iter().for_each(|at| short[at..at + 64].fill(0xee));
+    let mut opened = Disk::holding(short).open().expect("it opens");
+    opened.append(&all[8..9]).expect("it goes on");
+    assert_eq!(opened.tokens(), 9);
+}
+
+#[test]
+fn an_append_that_is_interrupted_appends_nothing_and_the_next_one_goes_on() {
+    let all = tokens(0..3 * BLOCK_TOKENS as u32);
+    let disk = Disk::default();
+    let mut file = disk.open().expect("it is made");
+    file.append(&all[..10]).expect("it is appended");
+    for blocks in 0..3 {
+        let mut left = blocks;
+        let mut goes_on = || {
+            left -= 1;
+            left >= 0
+        };
+        let error = file.append_while(&all[10..], &mut goes_on).expect_err("it is interrupted");
+        assert!(matches!(error, TokenFileError::Interrupted { .. }), "{error}");
+        assert_eq!((file.tokens(), count_checked(&disk.0.borrow().seen, &all)), (10, 10));
+    }
+    file.append(&all[10..]).expect("it goes on");
+    assert_eq!(count_checked(&disk.0.borrow().safe, &all), all.len() as u64);
+}
+
+#[test]
+fn a_token_that_breaks_a_rule_is_not_written() {
+    use zerocopy::{FromBytes, IntoBytes};
+    let mut bytes = tokens(0..3).as_bytes().to_vec();
+    bytes[64 + 57] = 0xff;
+    let wrong = <[Token]>::ref_from_bytes(&bytes).expect("three tokens");
+    let disk = Disk::default();
+    let mut file = disk.open().expect("it is made");
+    let calls = disk.0.borrow().calls;
+    let error = file.append(wrong).expect_err("a weight").to_string();
+    assert!(error.contains("token 1: field weight"), "{error}");
+    assert_eq!(disk.0.borrow().calls, calls, "it was written to");
+    file.append(&tokens(0..3)).expect("it is not poisoned");
 }
 
 #[test]
@@ -266,10 +364,11 @@ fn behind_any_failing_call_appends_are_refused_until_the_file_is_opened_again() 
         let mut file = disk.open().expect("it opens again");
         let found = file.tokens();
         assert!(found == acknowledged || found == acknowledged + 10, "{found} of {acknowledged}");
-        assert_eq!(count_checked(&disk.0.borrow().safe, &all), found, "what is found is safe");
+        // Half of the header whose writing failed may stand there until its slot is written again.
+        assert_eq!(count(&map(&disk.0.borrow().safe).0, &all), found, "what is found is safe");
         file.append(&all[found as usize..][..5]).expect("it goes on");
         let moment = disk.0.borrow().moments.last().cloned().expect("there were calls");
-        assert!(count_checked(&moment.safe, &all) >= found, "acknowledged tokens are gone");
+        assert!(count(&map(&moment.safe).0, &all) >= found, "acknowledged tokens are gone");
         assert_eq!(count_checked(&disk.0.borrow().safe, &all), found + 5);
     }
 }
@@ -280,7 +379,7 @@ fn what_a_crash_left_before_the_first_header_is_an_empty_file() {
     drop(disk.open().expect("it is made"));
     let whole = disk.0.borrow().safe.clone();
     assert_eq!(whole.len() as u64, DATA_AT);
-    for bytes in [0, 1, 63, 64, 65, 512, 4096, 8191, 65535, 65536] {
+    for bytes in [0, 1, 63, 64, 65, 512, 4096, 8191, 8192, 8193, 65535, 65536] {
         for image in [vec![0; bytes], whole[..bytes].to_vec()] {
             let after = Disk::holding(image);
             let mut opened = after.open().expect("it opens");

@@ -258,6 +258,17 @@ fn ascending_ids_end_at_the_largest_one() {
 }
 
 #[test]
+fn wrapping_ids_begin_again_behind_the_largest_one() {
+    let batch = |first| TokenBatch { local_ids: LocalIds::WrappingFrom(first), ..TokenBatch::default() };
+    let made = create(4, &batch(Token::LOCAL_ID_MAX - 1)).expect("there are always ids");
+    let ids: Vec<u32> = made.iter().map(Token::local_id).collect();
+    assert_eq!(ids, [Token::LOCAL_ID_MAX - 1, Token::LOCAL_ID_MAX, 0, 1]);
+    assert!(create(1, &batch(Token::LOCAL_ID_MAX + 1)).is_err());
+    let many = create((1 << 24) + 2, &batch(1)).expect("there are always ids");
+    assert_eq!((many[1 << 24].local_id(), many[(1 << 24) + 1].local_id()), (1, 2));
+}
+
+#[test]
 fn a_column_of_another_length_is_told_by_its_name() {
     let columns = Columns::of(&tokens(9));
     let sound = columns.batch();

@@ -13,7 +13,8 @@ use crate::{token, tokens};
 const BLOCK: u32 = 1 << 16;
 const DATA_AT: usize = 1 << 16;
 /// Where the copies of the header are, and how long each is.
-const COPIES: [usize; 4] = [0, 512, 4096, 4608];
+const COPIES: [usize; 4] = [0, 4096, 8192, 12288];
+const TABLE_AT: usize = 16384;
 const HEADER_BYTES: usize = 64;
 
 fn folder() -> TempDir {
@@ -80,14 +81,14 @@ fn a_file_has_the_bytes_that_the_documentation_says() {
     let (whole, tail) = all.split_at(BLOCK as usize);
     let bytes_of = |tokens: &[Token]| TokenVec::from(tokens).as_bytes().to_vec();
     let mut expected = vec![0; DATA_AT];
-    for at in [0, 512] {
+    for at in [0, 8192] {
         expected[at..at + HEADER_BYTES].copy_from_slice(&header(1, 0, 0, 0));
     }
-    for at in [4096, 4608] {
+    for at in [4096, 12288] {
         let tail_crc = crc32c::crc32c(&bytes_of(tail));
         expected[at..at + HEADER_BYTES].copy_from_slice(&header(1, tail_crc, 1, u64::from(BLOCK) + 3));
     }
-    expected[8192..8196].copy_from_slice(&crc32c::crc32c(&bytes_of(whole)).to_le_bytes());
+    expected[TABLE_AT..TABLE_AT + 4].copy_from_slice(&crc32c::crc32c(&bytes_of(whole)).to_le_bytes());
     expected.extend_from_slice(&bytes_of(&all));
     assert!(bytes == expected, "other bytes");
 }
@@ -109,7 +110,7 @@ fn what_is_appended_in_pieces_is_what_is_saved_at_once() {
     }
     // Behind the header and its checksums they are the same bytes.
     let (grown, at_once) = (fs::read(&path), fs::read(saved(&folder, &all[..at])));
-    assert!(grown.expect("it is read")[8192..] == at_once.expect("it is read")[8192..]);
+    assert!(grown.expect("it is read")[TABLE_AT..] == at_once.expect("it is read")[TABLE_AT..]);
 }
 
 #[test]
@@ -155,12 +156,12 @@ fn a_file_that_was_cut_anywhere_is_refused() {
     let folder = folder();
     let path = saved(&folder, &tokens(5));
     let whole = fs::read(&path).expect("it can be read");
-    for length in (0..whole.len()).filter(|at| at % 97 == 0 || *at < 6000 || *at + 400 > whole.len()) {
+    for length in (0..whole.len()).filter(|at| at % 97 == 0 || *at < 13_000 || *at + 400 > whole.len()) {
         fs::write(&path, &whole[..length]).expect("it is written");
         let error = MappedTokens::open(&path).expect_err("it is cut");
         assert!(matches!(error, TokenFileError::Corrupt { .. }), "{length}: {error}");
         // What is cut behind its header is not taken for new, so that nothing is written over it.
-        if length > 4096 + HEADER_BYTES {
+        if length > 12288 + HEADER_BYTES {
             TokenFile::open(&path).expect_err("it is cut");
             assert!(fs::read(&path).expect("it can be read") == whole[..length], "{length}: it was changed");
         }
@@ -205,8 +206,8 @@ fn a_flipped_bit_of_a_block_or_its_checksum_is_told_with_the_tokens_of_the_block
     let path = saved(&folder, &tokens(2 * BLOCK + 2));
     let whole = fs::read(&path).expect("it can be read");
     for (at, range) in [
-        (8192, "0 to 65535"),
-        (8199, "65536 to 131071"),
+        (TABLE_AT, "0 to 65535"),
+        (TABLE_AT + 7, "65536 to 131071"),
         (DATA_AT + 99, "0 to 65535"),
         (DATA_AT + 65_536 * 64, "65536 to 131071"),
         (whole.len() - 1, "131072 to 131073"),
@@ -238,11 +239,13 @@ fn tokens_that_break_a_rule_are_found_even_under_a_good_checksum() {
     let mut bytes = TokenVec::from(tokens(3)).as_bytes().to_vec();
     bytes[64 + 57] = 0xff;
     let mut file = vec![0; DATA_AT];
-    file[..HEADER_BYTES].copy_from_slice(&header(1, crc32c::crc32c(&bytes), 2, 3));
+    for at in COPIES {
+        file[at..at + HEADER_BYTES].copy_from_slice(&header(1, crc32c::crc32c(&bytes), 2, 3));
+    }
     file.extend_from_slice(&bytes);
     let path = folder.path().join("foreign.tokens");
     fs::write(&path, &file).expect("it is written");
-    let mapped = MappedTokens::open(&path).expect("one copy is enough");
+    let mapped = MappedTokens::open(&path).expect("it is mapped");
     assert_eq!(mapped.len(), 3);
     let error = message(&mapped.check().expect_err("a weight"));
     assert!(error.contains("token 1: field weight"), "{error}");
@@ -289,7 +292,11 @@ fn a_file_that_is_almost_full_takes_what_has_room_and_no_more() {
     let folder = folder();
     let path = folder.path().join("full.tokens");
     let mut file = File::create(&path).expect("it is made");
-    file.write_all(&header(1, 0, 2, TOKENS_MAX - 1)).expect("it is written");
+    let mut headers = vec![0; DATA_AT];
+    for at in COPIES {
+        headers[at..at + HEADER_BYTES].copy_from_slice(&header(1, 0, 2, TOKENS_MAX - 1));
+    }
+    file.write_all(&headers).expect("it is written");
     // Sparse: nothing but the header takes room on the device.
     file.set_len(DATA_AT as u64 + TOKENS_MAX * 64).expect("it is as long");
     let mut opened = TokenFile::open(&path).expect("it opens");

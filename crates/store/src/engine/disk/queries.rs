@@ -12,11 +12,19 @@ use super::lookup::{entity_at, place_of};
 use super::sidecar::TableId;
 use super::tables::Inner;
 use super::view::{View, row_at};
+use crate::budget::MemoryUse;
 use crate::columns::{self, ColumnId, RowId, Rows};
-use crate::engine::{NearToken, Neighbour, Page};
-use crate::error::Result;
+use crate::engine::{NearToken, Neighbour, Page, StoredEntity};
+use crate::error::{Error, ErrorKind, Result};
 use crate::index::key_of;
 use crate::query::{Filter, Query, TokenQuery};
+
+/// What an entity of an answer takes beside its bytes, about.
+const ENTITY_BYTES: u64 = 160;
+/// An answer of so many bytes is given whatever else the budget is used for; it is some pages of what programs list.
+const ANSWER_BYTES_FREE: u64 = 4 << 20;
+/// A larger one takes memory from the budget in such steps.
+const ANSWER_BYTES_STEP: u64 = 1 << 20;
 
 /// The rows of all segments, in the order of the log.
 struct Parts<'a> {
@@ -80,10 +88,7 @@ impl DiskEngine {
             let places: Vec<Location> = hits.iter().map(|hit| parts.location(hit.row, hit.place)).collect();
             Ok((places, next))
         })?;
-        // Without the lock, but in the same view: compaction may have moved them in another one.
-        let reader = self.log.reader(&view);
-        let entities = places.iter().map(|place| entity_at(&reader, *place)).collect::<Result<Vec<_>>>()?;
-        Ok(Page { entities, next })
+        Ok(Page { entities: self.read_answer(&self.log.reader(&view), places)?, next })
     }
 
     pub(super) fn count_rows(&self, filter: &Filter) -> Result<u64> {
@@ -101,16 +106,15 @@ impl DiskEngine {
         except: Option<&Address>,
     ) -> Result<Vec<Neighbour>> {
         self.check_open()?;
-        let (neighbours, _) = self.with_parts(|parts, reader, inner| {
+        let (found, view) = self.with_parts(|parts, reader, inner| {
             let except = self.row_left_out(parts, &reader, inner, except)?;
-            let found = columns::near(&parts.rows, position, k, except)?;
-            let neighbour = |near: columns::Near| {
-                let entity = entity_at(&reader, parts.location(near.row, near.place))?;
-                Ok(Neighbour { similarity: near.similarity, entity })
-            };
-            found.into_iter().map(neighbour).collect()
+            let found = columns::near(&parts.rows, position, k, except)?.into_iter();
+            Ok(found.map(|near| (near.similarity, parts.location(near.row, near.place))).unzip())
         })?;
-        Ok(neighbours)
+        let (similarities, places): (Vec<f64>, Vec<Location>) = found;
+        let entities = self.read_answer(&self.log.reader(&view), places)?.into_iter();
+        let neighbours = entities.zip(similarities);
+        Ok(neighbours.map(|(entity, similarity)| Neighbour { similarity, entity }).collect())
     }
 
     pub(super) fn near_token_rows(&self, query: &TokenQuery) -> Result<Vec<NearToken>> {
@@ -119,13 +123,38 @@ impl DiskEngine {
         let (found, view) = self.with_parts(|parts, reader, inner| {
             let except = self.row_left_out(parts, &reader, inner, query.except.as_ref())?;
             let found = columns::near_token(&parts.rows, query, except)?.into_iter();
-            let found = found.map(|near| (near.distance, parts.location(near.row, near.place)));
-            Ok(found.collect::<Vec<_>>())
+            Ok(found.map(|near| (near.distance, parts.location(near.row, near.place))).unzip())
         })?;
-        // Without the lock, but in the same view: compaction may have moved them in another one.
-        let reader = self.log.reader(&view);
-        let near = |(distance, place)| Ok(NearToken { distance, entity: entity_at(&reader, place)? });
-        found.into_iter().map(near).collect()
+        let (distances, places): (Vec<f64>, Vec<Location>) = found;
+        let entities = self.read_answer(&self.log.reader(&view), places)?.into_iter();
+        Ok(entities.zip(distances).map(|(entity, distance)| NearToken { distance, entity }).collect())
+    }
+
+    /// Reads the entities of an answer without the lock, but in the view that they were found in: compaction may have
+    /// moved them in another one. What a large answer takes the budget must have.
+    fn read_answer(&self, reader: &Reader<'_>, places: Vec<Location>) -> Result<Vec<StoredEntity>> {
+        let mut memory = self.budget.hold(MemoryUse::Answers, 0);
+        let (mut entities, mut bytes) = (Vec::new(), 0);
+        let count = places.len();
+        for place in places {
+            let entity = entity_at(reader, place)?;
+            bytes += entity.bytes.capacity() as u64 + ENTITY_BYTES;
+            if bytes > ANSWER_BYTES_FREE.max(memory.bytes()) {
+                let wanted = bytes + ANSWER_BYTES_STEP;
+                let has_room = memory.try_resize(wanted)
+                    || ((self.buffers.let_go() | self.cache.let_go()) && memory.try_resize(wanted));
+                if !has_room {
+                    let (place, max) = (self.path.display(), self.budget.bytes_max());
+                    let message = format!(
+                        "{place}: an answer of {count} entities does not fit into the memory of {max} bytes; ask for \
+                         fewer, or raise memory_bytes_max"
+                    );
+                    return Err(Error::new(ErrorKind::NoMemory, message));
+                }
+            }
+            entities.push(entity);
+        }
+        Ok(entities)
     }
 
     /// The row of an entity that an answer is to leave out, if there is one.
