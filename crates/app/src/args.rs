@@ -11,7 +11,7 @@ use statlas_core::Profile;
 use statlas_store::{Durability, Location};
 
 use crate::commands::{
-    address, backup, breakdown, check, compact, completions, export, find, free_blobs, generate, get,
+    address, backup, breakdown, check, compact, completions, export, faults, find, free_blobs, generate, get,
     history, import, load, near, neighbours, plan, put, quickstart, remove, repair, report, restore,
     restore_files, scrub, token, verify_history, watch, workload,
 };
@@ -126,6 +126,7 @@ pub(crate) enum Command {
     Workload(workload::Arguments),
     Plan(plan::Arguments),
     Breakdown(breakdown::Arguments),
+    Faults(faults::Arguments),
     Report(report::Arguments),
     Completions(completions::Arguments),
 }

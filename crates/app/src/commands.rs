@@ -14,6 +14,7 @@ pub(crate) mod check;
 pub(crate) mod compact;
 pub(crate) mod completions;
 pub(crate) mod export;
+pub(crate) mod faults;
 pub(crate) mod find;
 pub(crate) mod free_blobs;
 pub(crate) mod generate;
@@ -75,6 +76,7 @@ pub(crate) fn run(command: Command, session: &Session) -> Result<()> {
         Command::Workload(arguments) => workload::run(&arguments, session),
         Command::Plan(arguments) => plan::run(&arguments, session),
         Command::Breakdown(arguments) => breakdown::run(&arguments, session),
+        Command::Faults(arguments) => faults::run(&arguments, session),
         Command::Report(arguments) => report::run(&arguments, session),
         Command::Completions(arguments) => completions::run(&arguments, session),
     }

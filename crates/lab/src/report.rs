@@ -62,6 +62,8 @@ pub enum Kind {
     Plan,
     /// `breakdown`
     Breakdown,
+    /// `faults`
+    Faults,
 }
 
 /// One figure.

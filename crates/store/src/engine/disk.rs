@@ -27,7 +27,7 @@ mod kept_batches;
 mod log;
 mod lookup;
 mod opening;
-#[cfg(feature = "testing")]
+#[cfg(feature = "faults")]
 mod parse;
 mod place;
 mod queries;
@@ -89,7 +89,7 @@ use crate::index::key_of;
 use crate::owner::Owner;
 use crate::query::{Filter, Query, TokenQuery};
 
-#[cfg(feature = "testing")]
+#[cfg(feature = "faults")]
 pub(crate) use self::parse::{read_segment, read_store_header, use_sidecar};
 
 const HEADER_NAME: &str = "STATLAS";
