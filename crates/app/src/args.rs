@@ -12,7 +12,7 @@ use statlas_store::{Durability, Location};
 
 use crate::commands::{
     address, backup, check, compact, completions, export, find, free_blobs, generate, get, history, import,
-    load, near, neighbours, put, quickstart, remove, repair, restore, restore_files, scrub, token,
+    load, near, neighbours, put, quickstart, remove, repair, restore, restore_files, scrub, stress, token,
     verify_history, watch,
 };
 use crate::exit;
@@ -115,6 +115,7 @@ pub(crate) enum Command {
     Watch(watch::Arguments),
     /// Print the figures of the store
     Stats,
+    Stress(stress::Arguments),
     Check(check::Arguments),
     Scrub(scrub::Arguments),
     FreeBlobs(free_blobs::Arguments),
