@@ -13,7 +13,7 @@ use statlas_store::{Durability, Location};
 use crate::commands::{
     address, backup, breakdown, check, compact, completions, export, faults, find, free_blobs, generate, get,
     history, import, load, near, neighbours, plan, put, quickstart, remove, repair, report, restore,
-    restore_files, scrub, token, verify_history, watch, workload,
+    restore_files, scrub, stress, token, verify_history, watch, workload,
 };
 use crate::exit;
 use crate::output::Color;
@@ -123,6 +123,7 @@ pub(crate) enum Command {
     VerifyHistory(verify_history::Arguments),
     Backup(backup::Arguments),
     Restore(restore::Arguments),
+    Stress(stress::Arguments),
     Workload(workload::Arguments),
     Plan(plan::Arguments),
     Breakdown(breakdown::Arguments),

@@ -34,6 +34,7 @@ pub(crate) mod restore;
 pub(crate) mod restore_files;
 pub(crate) mod scrub;
 pub(crate) mod stats;
+pub(crate) mod stress;
 pub(crate) mod token;
 pub(crate) mod verify_history;
 pub(crate) mod watch;
@@ -59,6 +60,7 @@ pub(crate) fn run(command: Command, session: &Session) -> Result<()> {
         Command::Export(arguments) => export::run(&arguments, session),
         Command::Watch(arguments) => watch::run(&arguments, session),
         Command::Stats => stats::run(session),
+        Command::Stress(arguments) => stress::run(&arguments, session),
         Command::Check(arguments) => {
             end_at_once("what was read until now is not known to be sound", session)?;
             check::run(&arguments, session)

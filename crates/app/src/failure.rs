@@ -93,6 +93,11 @@ impl Failure {
         Self::new(FailureKind::Threshold, message)
     }
 
+    /// The machine has not enough of something, or another condition is not met.
+    pub(crate) fn unmet(message: impl Into<String>) -> Self {
+        Self::new(FailureKind::Refused, message)
+    }
+
     /// Ctrl-C, and what had been done by then.
     pub(crate) fn interrupted(message: impl Into<String>) -> Self {
         Self::new(FailureKind::Interrupted, message)

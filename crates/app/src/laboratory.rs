@@ -8,26 +8,31 @@ use clap::Args;
 use serde_json::{Value, json};
 use statlas_lab::{Environment, Figure, Progress, Report, Unit, Verdict, Watcher};
 
-use crate::failure::Failure;
+use crate::failure::{Failure, Hint};
 use crate::interrupt::Interrupt;
-use crate::output::Output;
-use crate::progress;
+use crate::output::{Output, plural};
 use crate::session::Session;
 
 /// Where results go.
 #[derive(Debug, Args)]
 pub(crate) struct Results {
-    /// The directory for the results, one file with everything and one page to look at, and for temporary stores: they
-    /// measure the file system that it is on
+    /// The directory for the results: a file with everything and a page to look at
     #[arg(long, value_name = "DIR", default_value = "statlas-results")]
     out: PathBuf,
+    /// Where temporary stores are made: figures are about the disk below it. The directory of the results, unless said
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
 }
 
 impl Results {
-    /// The directory, made if it is not there.
+    /// The directory for temporary stores. It and that of the results are made if they are not there, so that what is wrong
+    /// with them is told before anything is measured.
     pub(crate) fn folder(&self) -> Result<&Path> {
-        fs::create_dir_all(&self.out).with_context(|| format!("cannot make {}", self.out.display()))?;
-        Ok(&self.out)
+        let dir = self.dir.as_deref().unwrap_or(&self.out);
+        for folder in [dir, &self.out] {
+            fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        }
+        Ok(dir)
     }
 
     /// Writes a report and its page, shows it, and fails if it does.
@@ -48,15 +53,13 @@ impl Results {
             let message = format!("what was measured until now is in {}", file.display());
             return Err(Failure::interrupted(message).into());
         }
-        if report.verdict() == Verdict::Pass {
-            return Ok(());
-        }
-        Err(Failure::threshold("not everything is as it must be; the table says what").into())
+        judge(report)
     }
 
     /// Writes the JSON and the page, and returns where they are.
     fn write(&self, report: &Report) -> Result<(PathBuf, PathBuf)> {
-        let folder = self.folder()?;
+        self.folder()?;
+        let folder = &self.out;
         // A time of which file systems like every letter.
         let time: String = report.begun.chars().filter(char::is_ascii_alphanumeric).collect();
         let kind = serde_json::to_value(report.kind).ok().and_then(|kind| kind.as_str().map(str::to_owned));
@@ -66,6 +69,25 @@ impl Results {
         write_page(report, &page)?;
         Ok((file, page))
     }
+}
+
+/// The failure of a result that is not as it must be.
+fn judge(report: &Report) -> Result<()> {
+    if report.verdict() == Verdict::Pass {
+        return Ok(());
+    }
+    let missed: Vec<&Figure> =
+        report.figures.iter().filter(|figure| figure.verdict() == Some(Verdict::Fail)).collect();
+    let runs = report.runs.iter().filter(|run| run.verdict() == Verdict::Fail).count() as u64;
+    let mut parts = Vec::new();
+    if let Some(first) = missed.first() {
+        let figures = plural(missed.len() as u64, "figure is", "figures are");
+        parts.push(format!("{figures} not within bounds, the first: {} ({})", first.name, first.id));
+    }
+    if runs > 0 {
+        parts.push(format!("{} not as it must be", plural(runs, "run is", "runs are")));
+    }
+    Err(Failure::threshold(parts.join("; ")).into())
 }
 
 /// Writes the page of a report.
@@ -84,6 +106,11 @@ pub(crate) fn failure(error: statlas_lab::Error) -> anyhow::Error {
             Failure::interrupted("nothing was measured that could be shown; temporary stores are removed")
                 .into()
         }
+        statlas_lab::Error::Insufficient(message) => Failure::unmet(message).into(),
+        error @ statlas_lab::Error::Io { .. } => {
+            let hint = "--dir names another directory for temporary stores, --out one for results";
+            anyhow::Error::new(error).context(Hint(hint.to_owned()))
+        }
         other => other.into(),
     }
 }
@@ -94,7 +121,7 @@ pub(crate) fn watched<T>(
     work: impl FnOnce(&mut Watcher<'_>) -> statlas_lab::Result<T>,
 ) -> Result<T> {
     let interrupt = Interrupt::install()?;
-    let bar = output.progress("", None, progress::Unit::Text);
+    let bar = output.live_line();
     let mut show = |what: &str, progress: Progress| bar.set_message(line(what, &progress));
     let goes_on = || !interrupt.is_set();
     let mut watcher = Watcher { goes_on: &goes_on, progress: &mut show };

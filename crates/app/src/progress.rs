@@ -18,8 +18,6 @@ pub(crate) enum Unit {
     Bytes,
     /// Anything else.
     Count,
-    /// Nothing: its message is all that is shown.
-    Text,
 }
 
 /// A progress bar that disappears when it is dropped, so that an error is not written behind it.
@@ -31,19 +29,28 @@ impl Progress {
         Self(ProgressBar::hidden())
     }
 
+    /// A line that says what is being done, on standard error.
+    pub(crate) fn line() -> Self {
+        let bar = ProgressBar::new_spinner();
+        bar.set_draw_target(ProgressDrawTarget::stderr());
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg}") {
+            bar.set_style(style);
+        }
+        bar.enable_steady_tick(TICK);
+        Self(bar)
+    }
+
     /// A bar, or with an unknown total a counter, on standard error.
     pub(crate) fn shown(what: &'static str, total: Option<u64>, unit: Unit) -> Self {
         let (position, of, rate) = match unit {
             Unit::Bytes => ("{binary_bytes}", "{binary_total_bytes}", "{binary_bytes_per_sec}"),
             Unit::Count => ("{human_pos}", "{human_len}", "{rate}"),
-            Unit::Text => ("", "", ""),
         };
         let (bar, template) = match total {
             Some(total) => {
                 let template = format!("{{msg}} {{wide_bar:.cyan}} {position} of {of}, {rate}, {{eta}} left");
                 (ProgressBar::new(total), template)
             }
-            None if unit == Unit::Text => (ProgressBar::new_spinner(), "{spinner} {msg}".to_owned()),
             None => (ProgressBar::new_spinner(), format!("{{spinner}} {{msg}} {position}, {rate}")),
         };
         bar.set_draw_target(ProgressDrawTarget::stderr());

@@ -160,7 +160,7 @@ fn clock_seconds() -> f64 {
 }
 
 /// The median time of writing 4 KiB behind the end of a file and syncing it.
-fn sync_seconds(folder: &Path) -> Option<f64> {
+pub(crate) fn sync_seconds(folder: &Path) -> Option<f64> {
     use std::io::Write as _;
     const SYNCS: usize = 51;
     const TIME_MAX: Duration = Duration::from_secs(2);

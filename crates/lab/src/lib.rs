@@ -39,6 +39,7 @@ mod schedule;
 mod self_test;
 mod state_text;
 mod store_target;
+mod stress;
 mod subject;
 mod target;
 mod threshold;
@@ -62,5 +63,8 @@ pub use report::{Better, Figure, Kind, Line, NamedSpan, Plot, Report, SCHEMA};
 pub use run::{Done, Loaded, Run, Second, StoreFigures};
 pub use runner::{Progress, Watcher};
 pub use schedule::Arrival;
+pub use stress::{
+    ChildProgram, Estimate, StressOptions, StressSize, answer_child, estimate, run_stress, scenarios,
+};
 pub use threshold::{Bound, Judged, Threshold, Verdict};
 pub use workload::{Bytes, Data, Load, Rate, Span, StoreUnderTest, Workload};
