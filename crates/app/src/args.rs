@@ -11,9 +11,9 @@ use statlas_core::Profile;
 use statlas_store::{Durability, Location};
 
 use crate::commands::{
-    address, backup, breakdown, check, compact, completions, export, faults, find, free_blobs, generate, get,
-    history, import, load, near, neighbours, plan, put, quickstart, remove, repair, report, restore,
-    restore_files, scrub, stress, token, verify_history, watch, workload,
+    address, backup, breakdown, check, compact, compare, completions, export, faults, find, free_blobs,
+    generate, get, history, import, load, near, neighbours, plan, put, quickstart, remove, repair, report,
+    restore, restore_files, scrub, stress, token, verify_history, watch, workload,
 };
 use crate::exit;
 use crate::output::Color;
@@ -128,6 +128,7 @@ pub(crate) enum Command {
     Plan(plan::Arguments),
     Breakdown(breakdown::Arguments),
     Faults(faults::Arguments),
+    Compare(compare::Arguments),
     Report(report::Arguments),
     Completions(completions::Arguments),
 }

@@ -12,6 +12,7 @@ pub(crate) mod backup;
 pub(crate) mod breakdown;
 pub(crate) mod check;
 pub(crate) mod compact;
+pub(crate) mod compare;
 pub(crate) mod completions;
 pub(crate) mod export;
 pub(crate) mod faults;
@@ -79,6 +80,7 @@ pub(crate) fn run(command: Command, session: &Session) -> Result<()> {
         Command::Plan(arguments) => plan::run(&arguments, session),
         Command::Breakdown(arguments) => breakdown::run(&arguments, session),
         Command::Faults(arguments) => faults::run(&arguments, session),
+        Command::Compare(arguments) => compare::run(&arguments, session),
         Command::Report(arguments) => report::run(&arguments, session),
         Command::Completions(arguments) => completions::run(&arguments, session),
     }

@@ -144,7 +144,7 @@ fn line(what: &str, progress: &Progress) -> String {
 }
 
 /// How wide tables may be.
-fn width() -> usize {
+pub(crate) fn width() -> usize {
     const WIDTH_MAX: usize = 120;
     let columns = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
     columns.unwrap_or(WIDTH_MAX).clamp(80, WIDTH_MAX)

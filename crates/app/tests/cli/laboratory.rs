@@ -157,3 +157,23 @@ fn faults_are_tried_on_a_copy() {
     world.run(&["--store", "memory:", "faults"]).refuses(2, &["memory"]);
     world.run(&["--store", "nowhere", "faults"]).refuses(1, &["nowhere"]);
 }
+
+#[test]
+fn results_are_compared_if_they_can_be() {
+    let world = World::new();
+    world.write("small.toml", SMALL);
+    let path = |out: &str| {
+        world.ok(&["workload", "small.toml", "--engine", "memory:", "--out", out]);
+        let mut entries = std::fs::read_dir(world.path(out)).expect("results are there").flatten();
+        let file = entries.find(|entry| entry.path().extension().is_some_and(|ending| ending == "json"));
+        file.expect("a result").path().to_string_lossy().into_owned()
+    };
+    let (one, other) = (path("one"), path("other"));
+    // However noisy the machine is, a thousandfold it is not; builds of the tests are compared only anyway.
+    world.run(&["compare", &one, &other]).refuses(2, &["--anyway"]);
+    let compared = world.ok(&["compare", &one, &other, "--anyway", "--noise", "100000%"]);
+    assert!(compared.out.contains("throughput"), "{}", compared.out);
+    let json = world.ok(&["compare", &one, &other, "--anyway", "--noise", "100000%", "--json"]);
+    assert_eq!(serde_json::from_str::<Value>(json.out.trim()).expect("JSON")["verdict"], "pass");
+    world.run(&["compare", &one, "absent.json"]).refuses(1, &["absent.json"]);
+}
