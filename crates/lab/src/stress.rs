@@ -30,9 +30,12 @@ mod loaded;
 mod lookups;
 mod nodes;
 mod originals;
+mod others;
 mod room;
 mod session;
 mod sizes;
+mod store_memory;
+mod together;
 mod tokens;
 
 pub use child::{ChildProgram, answer_child};
@@ -41,6 +44,7 @@ pub use sizes::StressSize;
 
 use engine::Engine;
 use estimate::Cost;
+use others::ProcessorTime;
 use session::Session;
 use sizes::Sizes;
 
@@ -196,6 +200,7 @@ pub fn run_stress(options: &StressOptions, watcher: &mut Watcher<'_>) -> Result<
     let scenarios = chosen(options)?;
     let mut session = Session::new(options, &sizes, estimate.seconds, watcher)?;
     let (mut finished, mut is_interrupted) = (0, false);
+    let time_before = ProcessorTime::now();
     for scenario in &scenarios {
         match session.perform(scenario) {
             Ok(()) => finished += 1,
@@ -214,6 +219,10 @@ pub fn run_stress(options: &StressOptions, watcher: &mut Watcher<'_>) -> Result<
             .notes
             .insert(0, format!("it was interrupted in {next}: what is behind that was not measured"));
     }
+    let time = time_before.zip(ProcessorTime::now());
+    if let Some(share) = time.and_then(|(before, after)| after.share_of_others_since(&before)) {
+        collected.figures.push(share_of_others(share));
+    }
     if !environment.is_optimised {
         collected
             .notes
@@ -221,12 +230,16 @@ pub fn run_stress(options: &StressOptions, watcher: &mut Watcher<'_>) -> Result<
     }
     let elsewhere = ELSEWHERE.iter().filter(|(id, _)| is_meant(id, &options.scenarios));
     collected.notes.extend(elsewhere.map(|(id, why)| format!("{id}: {why}")));
+    let mut parameters = parameters(options, &sizes, &estimate, is_interrupted);
+    let took =
+        collected.seconds.iter().map(|(id, seconds)| (format!("seconds in {id}"), format!("{seconds:.1}")));
+    parameters.extend(took);
     Ok(Report {
         schema: SCHEMA,
         kind: Kind::Stress,
         title: title(options, is_interrupted),
         command: String::new(),
-        parameters: parameters(options, &sizes, &estimate, is_interrupted),
+        parameters,
         seed: options.seed,
         begun,
         seconds: started.elapsed().as_secs_f64(),
@@ -252,6 +265,22 @@ fn scenarios_finished(finished: usize, asked: usize) -> Figure {
         bound: Some(Bound::AtLeast(asked as f64)),
         definition: "Of those that were asked for. Who is interrupted, or fails, does not come to its end."
             .to_owned(),
+    }
+}
+
+/// What a reader must know who wonders why rounds differ.
+fn share_of_others(share: f64) -> Figure {
+    let definition = "What other processes had of the time of all processors while this ran. What they take is missing, and what they do \
+                      with memory and disk slows down everything: figures are those of an idle machine only if this is small.";
+    Figure {
+        id: "others".to_owned(),
+        name: "processor time that other processes took".to_owned(),
+        unit: Unit::Share,
+        samples: vec![share],
+        better: Better::Lower,
+        bound: None,
+        definition: definition.to_owned(),
+        ..scenarios_finished(0, 0)
     }
 }
 

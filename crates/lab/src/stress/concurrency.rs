@@ -2,9 +2,7 @@
 
 use std::collections::HashMap;
 use std::hint::black_box;
-use std::sync::Barrier;
 use std::thread;
-use std::time::Instant;
 
 use statlas_core::Address;
 use statlas_store::{Durability, Store};
@@ -16,10 +14,12 @@ use super::estimate::Cost;
 use super::loaded::Loaded;
 use super::session::Session;
 use super::sizes::Sizes;
+use super::together::together;
 use super::{FLAT_MIN, SCALING_MIN};
 use crate::distribution::Distribution;
 use crate::error::{Error, Result};
 use crate::operation::Operation;
+use crate::quantity::Unit;
 use crate::random::SplitMix64;
 use crate::report::Better;
 use crate::threshold::Metric;
@@ -99,6 +99,9 @@ fn read_and_write(session: &mut Session<'_, '_>, entities: u64) -> Result<()> {
                 Draft::rate(id, name).by(&*definition).published(PUBLISHED).on(&engine),
                 run.throughput(),
             );
+            let (id, name) = draft("laboratory", "reads and writes, the share of the laboratory");
+            let share = Draft::new(id, name, Unit::Share, Better::Neither).by(&*definition).on(&engine);
+            session.sample_if(share, run.harness_share);
             for (operation, words) in [(Operation::Get, "a read"), (Operation::Put, "a write")] {
                 let metric = format!("{operation}.p99");
                 let p99 = metric.parse::<Metric>().ok().and_then(|metric| metric.of(&run));
@@ -138,7 +141,12 @@ fn read_on_more_threads(session: &mut Session<'_, '_>, entities: u64) -> Result<
         for loaded in &stores {
             for threads in &numbers {
                 let rate = read(&loaded.store, &keys, *threads)?;
-                let name = format!("reads, {threads} threads together, {} entities", counted(entities));
+                let words = if *threads == 1 {
+                    "one thread".to_owned()
+                } else {
+                    format!("{threads} threads together")
+                };
+                let name = format!("reads, {words}, {} entities", counted(entities));
                 let definition = "Lookups of addresses that are there, in random order, shared out among threads, from loops \
                                   without a clock.";
                 let draft = Draft::rate(format!("reads.{threads}.{entities}"), name);
@@ -196,31 +204,17 @@ fn compare_sizes(session: &mut Session<'_, '_>, engine: &Engine) {
 
 /// Reads keys on so many threads; how many a second all of them together.
 fn read(store: &Store, keys: &[Address], threads: usize) -> Result<f64> {
-    let start = Barrier::new(threads + 1);
-    let (seconds, found) = thread::scope(|scope| {
-        let begin = |part: usize| {
-            let start = &start;
-            scope.spawn(move || {
-                // Each asks for as many as there are, from another place on.
-                let (before, from) = keys.split_at(keys.len() / threads * part);
-                start.wait();
-                let mut found = 0;
-                for address in from.iter().chain(before) {
-                    found += usize::from(black_box(store.get(address))?.is_some());
-                }
-                Ok::<_, statlas_store::Error>(found)
-            })
-        };
-        let workers: Vec<_> = (0..threads).map(begin).collect();
-        start.wait();
-        let begun = Instant::now();
-        let found: Vec<_> = workers.into_iter().map(thread::ScopedJoinHandle::join).collect();
-        (begun.elapsed().as_secs_f64(), found)
+    let (seconds, found) = together(threads, |part| {
+        // Each asks for as many as there are, from another place on.
+        let (before, from) = keys.split_at(keys.len() / threads * part);
+        let mut found = 0;
+        for address in from.iter().chain(before) {
+            found += usize::from(black_box(store.get(address))?.is_some());
+        }
+        Ok::<_, statlas_store::Error>(found)
     });
-    let asked = keys.len() * threads;
-    let mut all = 0;
+    let (asked, mut all) = (keys.len() * threads, 0);
     for found in found {
-        let found = found.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         all += found.map_err(Error::store("looking up an entity"))?;
     }
     if all != asked {

@@ -3,7 +3,6 @@
 use std::fs::File;
 use std::hint::black_box;
 use std::io::Read as _;
-use std::sync::Barrier;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -18,6 +17,7 @@ use super::estimate::Cost;
 use super::originals::{BYTES_MEAN, Original, Originals};
 use super::session::Session;
 use super::sizes::Sizes;
+use super::together::together;
 use crate::error::{Error, Result};
 use crate::generator::Generator;
 use crate::latencies::Latencies;
@@ -198,27 +198,11 @@ fn read_all(
     order: &[usize],
     readers: usize,
 ) -> Result<Fetched> {
-    let start = Barrier::new(readers + 1);
-    let parts: Vec<&[usize]> = order.chunks(order.len().div_ceil(readers).max(1)).collect();
-    // Few files may give fewer parts than readers.
-    let idle = readers - parts.len().min(readers);
-    let (seconds, fetched) = thread::scope(|scope| {
-        let read = |part: &'_ [usize]| {
-            let start = &start;
-            let part = part.to_vec();
-            scope.spawn(move || {
-                start.wait();
-                read_some(store, originals, addresses, &part)
-            })
-        };
-        let threads: Vec<_> = parts.into_iter().chain(std::iter::repeat_n(&[][..], idle)).map(read).collect();
-        start.wait();
-        let begun = Instant::now();
-        let join = |thread: thread::ScopedJoinHandle<'_, _>| {
-            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        };
-        let fetched: Vec<Result<Fetched>> = threads.into_iter().map(join).collect();
-        (begun.elapsed().as_secs_f64(), fetched)
+    let size = order.len().div_ceil(readers).max(1);
+    let (seconds, fetched) = together(readers, |reader| {
+        // Few files may leave some without any.
+        let part = order.chunks(size).nth(reader).unwrap_or_default();
+        read_some(store, originals, addresses, part)
     });
     let mut all = Fetched { seconds, latencies: Latencies::new(), wrong: 0, messages: Vec::new() };
     for some in fetched {
@@ -261,11 +245,11 @@ fn add_read(
          file, and all of its bytes are copied out, after the store has compared them with their SHA-256. What is on disk \
          is in the page cache."
     );
-    let words = if readers == 1 { "one reader".to_owned() } else { format!("{readers} readers") };
-    let rate = Draft::rate(format!("get.rate.{readers}"), format!("files fetched, {words} together"));
+    let words = if readers == 1 { "one reader".to_owned() } else { format!("{readers} readers together") };
+    let rate = Draft::rate(format!("get.rate.{readers}"), format!("files fetched, {words}"));
     session.sample(rate.by(&*definition).on(engine), read.latencies.count() as f64 / read.seconds);
     let bytes = originals.bytes() as f64 / read.seconds;
-    let name = format!("bytes of files fetched, {words} together");
+    let name = format!("bytes of files fetched, {words}");
     let draft = Draft::new(format!("get.bytes.{readers}"), name, Unit::BytesPerSecond, Better::Higher);
     session.sample(draft.by(&*definition).on(engine), bytes);
     let draft = Draft::time(format!("get.{{}}.{readers}"), format!("fetching a file, {{}}, {words}"));

@@ -2,12 +2,13 @@
 
 use statlas_store::limits::MEMORY_BYTES_MIN;
 
-use super::child::{Act, Answer, Request, Things, ask};
+use super::child::measure_store;
 use super::draft::{Draft, counted};
 use super::engine::Engine;
 use super::estimate::Cost;
 use super::session::Session;
 use super::sizes::Sizes;
+use super::store_memory::{Act, StoreMemory, StoreRequest, Things};
 use crate::error::{Error, Result};
 use crate::report::Better;
 
@@ -49,26 +50,26 @@ pub(super) fn measure(
     things: Things,
     count: u64,
     memory_bytes_max: Option<u64>,
-) -> Result<Answer> {
+) -> Result<StoreMemory> {
     let folder = &session.options.folder;
     let failed = |error| Error::io(format!("making a folder in {}", folder.display()), error);
     let folder = tempfile::Builder::new().prefix("statlas-lab-").tempdir_in(folder).map_err(failed)?;
     let store = engine.is_lasting().then(|| folder.path().join("store"));
     let mut request =
-        Request { act: Act::Store, things, count, seed: session.options.seed, store, memory_bytes_max };
+        StoreRequest { act: Act::Store, things, count, seed: session.options.seed, store, memory_bytes_max };
     let child = session.options.child.as_ref();
-    let mut answer = ask(child, &request, session.asks())?;
+    let mut answer = measure_store(child, request.clone(), session.asks())?;
     if engine.is_lasting() {
         let held_bytes_max = answer.held_bytes_max;
         request.act = Act::Open;
-        answer = ask(child, &request, session.asks())?;
+        answer = measure_store(child, request.clone(), session.asks())?;
         answer.held_bytes_max = answer.held_bytes_max.max(held_bytes_max);
         session.checked(Some(engine), count, answer.wrong, &answer.messages);
     }
     Ok(answer)
 }
 
-fn add(session: &mut Session<'_, '_>, engine: &Engine, entities: u64, answer: &Answer) {
+fn add(session: &mut Session<'_, '_>, engine: &Engine, entities: u64, answer: &StoreMemory) {
     let (each, size) = (|bytes: f64| bytes / entities as f64, counted(entities));
     let draft =
         |id: &str, name: &str| Draft::bytes(format!("{id}.{entities}"), format!("{name}, {size} entities"));
@@ -101,7 +102,7 @@ fn add(session: &mut Session<'_, '_>, engine: &Engine, entities: u64, answer: &A
 }
 
 /// What a store with the least budget that there is took of it.
-fn add_limited(session: &mut Session<'_, '_>, engine: &Engine, entities: u64, answer: &Answer) {
+fn add_limited(session: &mut Session<'_, '_>, engine: &Engine, entities: u64, answer: &StoreMemory) {
     let (size, budget) = (counted(entities), MEMORY_BYTES_MIN >> 20);
     let definition = format!(
         "The same with a budget of {budget} MiB: the most that the store held by its own account, while it was loaded and \

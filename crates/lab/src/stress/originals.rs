@@ -45,7 +45,7 @@ impl Originals {
             tempfile::Builder::new().prefix("statlas-lab-files-").tempdir_in(parent).map_err(failed)?;
         let mut files = Vec::new();
         for number in 0..count {
-            if number % FOLDER_FILES == 0 {
+            if number.is_multiple_of(FOLDER_FILES) {
                 session.step("making the files")?;
             }
             files.push(make(folder.path(), session.options.seed, number)?);
@@ -62,7 +62,7 @@ fn make(folder: &Path, seed: u64, number: u64) -> Result<Original> {
     let inner = folder.join(format!("{:04}", number / FOLDER_FILES));
     let path = inner.join(format!("{number:07}.bin"));
     let failed = |error| Error::io(format!("writing {}", path.display()), error);
-    if number % FOLDER_FILES == 0 {
+    if number.is_multiple_of(FOLDER_FILES) {
         fs::create_dir(&inner).map_err(failed)?;
     }
     let content = file_bytes(seed, number, bytes_of(seed, number) as usize);
@@ -73,7 +73,7 @@ fn make(folder: &Path, seed: u64, number: u64) -> Result<Original> {
 /// How large a file is: as many have from 1 to 2 KiB as have from 64 to 128 KiB.
 fn bytes_of(seed: u64, number: u64) -> u64 {
     let mut random = SplitMix64::new(SplitMix64::nth(seed ^ 0x512e, number));
-    if number % LARGE_EVERY == 0 {
+    if number.is_multiple_of(LARGE_EVERY) {
         return LARGE_BYTES + 1 + random.below(LARGE_BYTES_MORE);
     }
     (BYTES_MIN * (BYTES_USUAL_MAX / BYTES_MIN).powf(random.unit())) as u64

@@ -45,6 +45,8 @@ pub(super) struct Collected {
     pub(super) runs: Vec<Run>,
     pub(super) plots: Vec<Plot>,
     pub(super) notes: Vec<String>,
+    /// How long each scenario took, in seconds.
+    pub(super) seconds: Vec<(&'static str, f64)>,
 }
 
 /// How many answers of an engine were compared with what they must be, and how many were wrong.
@@ -81,10 +83,12 @@ impl<'a, 'w> Session<'a, 'w> {
     pub(super) fn perform(&mut self, scenario: &Scenario) -> Result<()> {
         self.scenario = scenario.id;
         self.heading = format!("{} {}", scenario.id, scenario.name);
+        let begun = Instant::now();
         let done = self.goes_on().and_then(|()| {
             self.say("");
             (scenario.run)(self)
         });
+        self.collected.seconds.push((scenario.id, begun.elapsed().as_secs_f64()));
         self.gather();
         done
     }

@@ -75,8 +75,8 @@ fn quick() -> Sizes {
         rounds: 3,
         lookups: 350_000,
         concurrent_operations: 1_000_000,
-        files: 1500,
-        file_rounds: 2,
+        files: 3000,
+        file_rounds: 3,
         tokens: 1_000_000,
         token_rounds: 7,
         nodes: 5000,
@@ -123,8 +123,8 @@ impl Sizes {
     /// How often stores of so many entities are measured.
     pub(super) fn rounds_of(&self, entities: u64) -> usize {
         match entities {
-            ..=100_000 => self.rounds,
-            ..=1_000_000 => self.rounds.min(3),
+            0..=100_000 => self.rounds,
+            100_001..=1_000_000 => self.rounds.min(3),
             _ => self.rounds.min(2),
         }
     }

@@ -7,13 +7,13 @@ use super::estimate::Cost;
 use super::session::Session;
 use super::sizes::Sizes;
 use crate::error::{Error, Result};
-use crate::process::Usage;
 use crate::random::SplitMix64;
 
 pub(super) mod capacity;
 pub(super) mod copies;
 pub(super) mod creation;
 pub(super) mod footprint;
+pub(super) mod fresh;
 pub(super) mod reads;
 pub(super) mod search;
 pub(super) mod threads;
@@ -53,27 +53,21 @@ fn random_tokens(session: &Session<'_, '_>) -> Result<TokenVec> {
     Ok(tokens)
 }
 
-/// Looks whether tokens are those that [`same_for_all`] describes.
-fn check_created(session: &mut Session<'_, '_>, tokens: &[Token], count: usize) {
-    let is_right = |(at, token): (usize, &Token)| {
-        token.local_id() as usize == at && token.entity_type() == TokenType::Object && token.timestamp() > 0
+/// How many of so many tokens are not those that [`same_for_all`] describes.
+fn wrong_tokens(tokens: &[Token], count: usize) -> u64 {
+    let is_right = |(at, token): &(usize, &Token)| {
+        token.local_id() as usize == *at && token.entity_type() == TokenType::Object && token.timestamp() > 0
     };
-    let right = tokens.iter().enumerate().filter(|each| is_right(*each)).count();
-    let wrong = count.abs_diff(right).max(tokens.len() - right) as u64;
+    let right = tokens.iter().enumerate().filter(is_right).count();
+    count.abs_diff(right).max(tokens.len() - right) as u64
+}
+
+/// Notes that so many tokens were made, and how many are others.
+fn check_created(session: &mut Session<'_, '_>, tokens: &[Token], count: usize) {
+    let wrong = wrong_tokens(tokens, count);
     let messages: Vec<String> = (wrong > 0)
         .then(|| format!("{wrong} of {count} tokens are not those that were made"))
         .into_iter()
         .collect();
     session.checked(None, count as u64, wrong, &messages);
-}
-
-/// Does something that writes to so many bytes of new memory, and says whether that memory came from the system, which is
-/// then part of what it took; `None` where the system does not tell.
-fn is_fresh<T>(bytes: usize, work: impl FnOnce() -> T) -> (Option<bool>, T) {
-    let before = Usage::now();
-    let value = work();
-    let grown = |before: Usage, after: Usage| after.anonymous_bytes.saturating_sub(before.anonymous_bytes);
-    let is_fresh =
-        before.zip(Usage::now()).map(|(before, after)| grown(before, after) >= bytes as u64 / 10 * 9);
-    (is_fresh, value)
 }

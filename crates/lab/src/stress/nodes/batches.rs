@@ -94,13 +94,45 @@ impl Filled {
         let draft = draft.published(PUBLISHED).on(&self.engine);
         let has_bound = size == BATCHES[BATCHES.len() - 1] && self.engine.is_lasting();
         session.sample(if has_bound { draft.at_least(RATE_MIN) } else { draft }, rate);
+        let syncs_after = self.store.engine().stats().syncs;
+        self.measure_loader(session, size)?;
         if self.engine.is_lasting() {
-            let syncs = self.store.engine().stats().syncs - syncs_before;
+            let syncs = syncs_after - syncs_before;
             let name = format!("{name}, syncs of the device for a batch");
             let draft =
                 Draft::new(format!("syncs.{size}"), name, Unit::Count, Better::Neither).by(definition);
             session.sample(draft.on(&self.engine), syncs as f64 / times.len() as f64);
         }
+        Ok(())
+    }
+
+    /// The same through a loader, which makes the next batch ready while one is on its way to the device.
+    fn measure_loader(&mut self, session: &mut Session<'_, '_>, size: u64) -> Result<()> {
+        session.goes_on()?;
+        let seed = session.options.seed;
+        let end = self.nodes + size * session.sizes.node_batches;
+        let made: Vec<Node> = (self.nodes..end).map(|number| Node::new(seed, number)).collect();
+        let mut made = made.into_iter();
+        let (seconds, stored) = timed(|| {
+            let mut loader = self.store.loader(Durability::Synced)?;
+            while made.len() > 0 {
+                let mut batch = Batch::new();
+                made.by_ref().take(size as usize).for_each(|node| node.put(&mut batch, Expected::Absent));
+                loader.commit(batch)?;
+            }
+            loader.finish()
+        });
+        let stored = stored.map_err(Error::store("storing nodes"))?.others;
+        let expected = size * session.sizes.node_batches;
+        session.check(Some(&self.engine), stored == expected, || {
+            format!("{stored} of {expected} nodes were stored through a loader")
+        });
+        self.nodes = end;
+        let definition = "As many batches through Store::loader: each is committed by itself, synced before the next one, which is made ready \
+                          meanwhile.";
+        let name = format!("nodes in batches of {}, through a loader", counted(size));
+        let draft = Draft::rate(format!("loader.{size}"), name).by(definition).published(PUBLISHED);
+        session.sample(draft.on(&self.engine), expected as f64 / seconds);
         Ok(())
     }
 

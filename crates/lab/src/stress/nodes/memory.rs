@@ -1,13 +1,13 @@
 //! Scenario 3.7: memory for a node.
 
 use crate::error::Result;
-use crate::stress::child::Things;
 use crate::stress::draft::{Draft, counted};
 use crate::stress::engine::Engine;
 use crate::stress::estimate::Cost;
 use crate::stress::held_memory::measure;
 use crate::stress::session::Session;
 use crate::stress::sizes::Sizes;
+use crate::stress::store_memory::Things;
 
 const PUBLISHED: &str = "\"zero\" [below the noise]";
 

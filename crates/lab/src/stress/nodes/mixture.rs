@@ -1,9 +1,6 @@
 //! Scenario 3.5: reads beside writes, and ten readers at once.
 
 use std::hint::black_box;
-use std::sync::Barrier;
-use std::thread;
-use std::time::Instant;
 
 use statlas_store::{Durability, RecordKey, Store};
 
@@ -20,6 +17,7 @@ use crate::stress::engine::Engine;
 use crate::stress::estimate::Cost;
 use crate::stress::session::Session;
 use crate::stress::sizes::Sizes;
+use crate::stress::together::together;
 use crate::workload::{Bytes, Data, StoreUnderTest};
 
 const PUBLISHED: &str = "4,335 and 8,031 ops/s";
@@ -100,7 +98,7 @@ fn mix(session: &mut Session<'_, '_>, engine: &Engine, durability: Durability, l
     Ok(())
 }
 
-/// Ten threads, a hundred reads each, from when all may begin to when all have ended; many times.
+/// Ten threads, a hundred reads each, from when the first one begins to when the last one has ended; many times.
 fn read(session: &mut Session<'_, '_>, engine: &Engine, store: &Store, round: u64) -> Result<()> {
     let nodes = session.sizes.nodes;
     let mut random = SplitMix64::new(SplitMix64::nth(session.options.seed ^ 0x35, round));
@@ -116,8 +114,8 @@ fn read(session: &mut Session<'_, '_>, engine: &Engine, store: &Store, round: u6
         (found != asked).then(|| format!("{found} of {asked} nodes are found")).into_iter().collect();
     session.checked(Some(engine), asked, asked - found, &messages);
     let definition = format!(
-        "{THREADS} threads read {READS} of {} nodes each, from when all of them may begin to when all have ended; the median of {TIMES} \
-         times. Threads are made before; that the system wakes them is in it.",
+        "{THREADS} threads read {READS} of {} nodes each, from when the first one begins to when the last one has ended; the median of \
+         {TIMES} times. Threads are made before.",
         counted(nodes)
     );
     let draft = Draft::rate("reads", format!("{THREADS} threads with {READS} reads each"));
@@ -127,28 +125,12 @@ fn read(session: &mut Session<'_, '_>, engine: &Engine, store: &Store, round: u6
 }
 
 fn read_once(store: &Store, keys: &[RecordKey]) -> Result<(f64, u64)> {
-    let start = Barrier::new(THREADS + 1);
-    let (seconds, found) = thread::scope(|scope| {
-        let begin = |keys: &'_ [RecordKey]| {
-            let (start, keys) = (&start, keys.to_vec());
-            scope.spawn(move || {
-                start.wait();
-                let mut found = 0;
-                for key in &keys {
-                    found += u64::from(black_box(store.engine().record(key))?.is_some());
-                }
-                Ok::<_, statlas_store::Error>(found)
-            })
-        };
-        let workers: Vec<_> = keys.chunks(READS).map(begin).collect();
-        // Before anybody begins: this thread may be the last one to be woken.
-        let begun = Instant::now();
-        start.wait();
-        let join = |thread: thread::ScopedJoinHandle<'_, _>| {
-            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        };
-        let found: Vec<_> = workers.into_iter().map(join).collect();
-        (begun.elapsed().as_secs_f64(), found)
+    let (seconds, found) = together(THREADS, |thread| {
+        let mut found = 0;
+        for key in &keys[thread * READS..][..READS] {
+            found += u64::from(black_box(store.engine().record(key))?.is_some());
+        }
+        Ok::<_, statlas_store::Error>(found)
     });
     let found: statlas_store::Result<Vec<u64>> = found.into_iter().collect();
     Ok((seconds, found.map_err(Error::store("reading a node"))?.into_iter().sum()))

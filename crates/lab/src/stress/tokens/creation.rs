@@ -3,10 +3,12 @@
 use statlas_core::{RawCoordinates, Token};
 use statlas_tokens::{Column, TokenBatch, TokenCoordinates, TokenVec};
 
-use super::{check_created, failed, is_fresh, random_coordinates, same_for_all};
+use super::fresh::{TokenRequest, Way};
+use super::{check_created, failed, random_coordinates, same_for_all};
 use crate::error::Result;
 use crate::random::SplitMix64;
 use crate::report::Better;
+use crate::stress::child::fill_with_tokens;
 use crate::stress::clock::timed;
 use crate::stress::draft::{Draft, counted};
 use crate::stress::engine::Engine;
@@ -19,7 +21,7 @@ const PUBLISHED: &str = "1.48M/s [release 17M/s; half of it a clock call per tok
 const TIMES_MEMSET_MAX: f64 = 1.5;
 
 pub(in crate::stress) fn cost(sizes: &Sizes, _: &[Engine]) -> Cost {
-    super::cost(sizes, 3 + 2 * sizes.token_rounds, 90.0)
+    super::cost(sizes, 5, 140.0)
 }
 
 pub(in crate::stress) fn run(session: &mut Session<'_, '_>) -> Result<()> {
@@ -28,29 +30,25 @@ pub(in crate::stress) fn run(session: &mut Session<'_, '_>) -> Result<()> {
     reused(session, count)
 }
 
-/// Into memory that is new from the system. All of it is kept until the end, so that none comes from the allocator.
+/// Into memory that is new from the system, each time in a process that has just begun.
 fn fresh(session: &mut Session<'_, '_>, count: usize) -> Result<()> {
-    let bytes = count * Token::BYTES;
-    let (mut kept_bytes, mut kept, mut stale) = (Vec::new(), Vec::new(), 0);
-    for round in 0..session.sizes.token_rounds {
+    let mut stale = 0;
+    for _ in 0..session.sizes.token_rounds {
         session.step("in fresh memory")?;
-        let byte = round as u8 | 1;
-        let (are_bytes_fresh, (memset, written)) = is_fresh(bytes, || timed(|| vec![byte; bytes]));
-        let (are_tokens_fresh, (seconds, made)) = is_fresh(bytes, || {
-            timed(|| {
-                let mut tokens = TokenVec::with_capacity(count);
-                tokens.create(count, &same_for_all()).map(|()| tokens)
-            })
-        });
-        let made = made.map_err(failed)?;
-        check_created(session, &made, count);
-        if are_bytes_fresh != Some(false) && are_tokens_fresh != Some(false) {
-            add(session, "fresh", "fresh memory", count, seconds, memset);
+        let mut times = [0.0; 2];
+        let mut is_fresh = true;
+        for (time, way) in times.iter_mut().zip([Way::Bytes, Way::AtOnce]) {
+            let request = TokenRequest { way, count, is_reserved: true };
+            let filled = fill_with_tokens(session.options.child.as_ref(), request, session.asks())?;
+            session.checked(None, count as u64, filled.wrong, &[]);
+            is_fresh &= filled.is_fresh != Some(false);
+            *time = filled.seconds;
+        }
+        if is_fresh {
+            add(session, "fresh", "fresh memory", count, times[1], times[0]);
         } else {
             stale += 1;
         }
-        kept_bytes.push(written);
-        kept.push(made);
     }
     if stale > 0 {
         session.note(format!(
@@ -101,7 +99,7 @@ fn add(session: &mut Session<'_, '_>, id: &str, words: &str, count: usize, secon
     let size = counted(count as u64);
     let memory = match id {
         "fresh" => {
-            "into memory that is new from the system: what the process has grows by it, or the sample is left out"
+            "in a process that has just begun, into memory that is new from the system: what the process has must grow by it"
         }
         _ => "into memory that was written before",
     };
