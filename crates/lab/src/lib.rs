@@ -52,7 +52,7 @@ pub use operation::Operation;
 pub use process::Usage;
 pub use quantity::Unit;
 pub use random::SplitMix64;
-pub use report::{Better, Figure, Kind, Line, NamedSpan, Plot, Report, SCHEMA};
+pub use report::{Better, Figure, Kind, Line, NamedSpan, Plot, Report, SCHEMA, html, text};
 pub use run::{Done, Loaded, Run, Second, StoreFigures};
 pub use runner::{Progress, Watcher};
 pub use schedule::Arrival;

@@ -1,0 +1,5 @@
+//! How reports are shown.
+
+mod pages;
+mod sample;
+mod texts;
