@@ -17,6 +17,7 @@
 #![deny(unsafe_code)]
 
 mod audit;
+mod compare;
 mod data;
 mod distribution;
 mod environment;
@@ -42,6 +43,7 @@ mod threshold;
 mod workload;
 
 pub use audit::Audit;
+pub use compare::{Change, CompareOptions, Compared, Comparison, Side, compare};
 pub use distribution::Distribution;
 pub use environment::{Environment, now};
 pub use error::{Error, Result};
