@@ -18,6 +18,7 @@
 
 mod audit;
 mod breakdown;
+mod compare;
 mod data;
 mod distribution;
 mod environment;
@@ -47,6 +48,7 @@ mod workload;
 
 pub use audit::Audit;
 pub use breakdown::{BreakdownOptions, break_down};
+pub use compare::{Change, CompareOptions, Compared, Comparison, Side, compare};
 pub use distribution::Distribution;
 pub use environment::{Environment, now};
 pub use error::{Error, Result};
@@ -59,7 +61,7 @@ pub use plan::{PlanOptions, plan};
 pub use process::Usage;
 pub use quantity::Unit;
 pub use random::SplitMix64;
-pub use report::{Better, Figure, Kind, Line, NamedSpan, Plot, Report, SCHEMA};
+pub use report::{Better, Figure, Kind, Line, NamedSpan, Plot, Report, SCHEMA, html, text};
 pub use run::{Done, Loaded, Run, Second, StoreFigures};
 pub use runner::{Progress, Watcher};
 pub use schedule::Arrival;

@@ -1,5 +1,13 @@
 //! What the laboratory's commands produce: one file with everything, from which every table and every plot is made.
 
+mod html;
+pub(crate) mod layout;
+mod scale;
+pub(crate) mod sentences;
+mod svg;
+pub(crate) mod table;
+pub(crate) mod text;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write as _;
@@ -12,6 +20,10 @@ use crate::error::{Error, Result};
 use crate::quantity::Unit;
 use crate::run::Run;
 use crate::threshold::{Bound, Verdict};
+
+pub use html::html;
+pub(crate) use sentences::kind_text;
+pub use text::text;
 
 /// The version of the file, which changes when a reader of older ones would misunderstand newer ones. `docs/LABORATORY.md`
 /// describes it.

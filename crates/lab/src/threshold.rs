@@ -208,6 +208,32 @@ impl std::str::FromStr for Metric {
     }
 }
 
+impl fmt::Display for Metric {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = match self {
+            Self::Throughput => "throughput",
+            Self::Errors => "errors",
+            Self::Lost => "lost",
+            Self::RateReached => "rate_reached",
+            Self::ResidentMax => "resident_max",
+            Self::CacheHits => "cache_hits",
+            Self::Of(operation, figure) => {
+                let figure = match figure {
+                    OperationMetric::Throughput => "throughput",
+                    OperationMetric::Mean => "mean",
+                    OperationMetric::Max => "max",
+                    OperationMetric::Percentile(share) => {
+                        let found = PERCENTILE_NAMES.iter().find(|(_, each)| each == share);
+                        found.map_or("percentile", |(name, _)| *name)
+                    }
+                };
+                return write!(f, "{operation}.{figure}");
+            }
+        };
+        f.write_str(name)
+    }
+}
+
 impl Metric {
     pub(crate) fn unit(self) -> Unit {
         match self {
@@ -266,7 +292,9 @@ mod tests {
             ("lost", Unit::Count),
         ];
         for (name, unit) in cases {
-            assert_eq!(name.parse::<Metric>().map(Metric::unit), Ok(unit));
+            let metric = name.parse::<Metric>();
+            assert_eq!(metric.as_ref().map(|metric| metric.unit()), Ok(unit));
+            assert_eq!(metric.map(|metric| metric.to_string()).as_deref(), Ok(name));
         }
         for wrong in ["", "get", "get.p98", "fetch.p99", "p99"] {
             assert!(wrong.parse::<Metric>().is_err_and(|error| error.contains("allowed: ")), "{wrong}");
