@@ -10,7 +10,7 @@ use crate::session::{self, Session, WHAT_HELP};
 
 const EXAMPLES: &str = "\
 Examples:
-  statlas import DIR && statlas breakdown picture.jpg
+  statlas import DIR && statlas breakdown file:picture.jpg
   statlas breakdown 2a803d24 --rounds 50";
 
 /// Show where the time of fetching a file goes
