@@ -82,13 +82,13 @@ pub(crate) fn load(
 ) -> Result<(Keys, Loaded)> {
     let begun = Instant::now();
     let data = &workload.data;
-    let mut keys = Keys::default();
-    keys.entities = match &data.json_lines {
+    let entities = match &data.json_lines {
         Some(path) => load_lines(store, path, goes_on)?,
         None => load_generated(store, &Generator::new(workload.seed, data.profile), data.entities, goes_on)?,
     };
-    keys.records = load_records(store, data, goes_on)?;
-    keys.files = load_files(store, workload, goes_on)?;
+    let records = load_records(store, data, goes_on)?;
+    let files = load_files(store, workload, goes_on)?;
+    let keys = Keys { entities, records, files };
     store.engine().sync().map_err(Error::store("syncing what was loaded"))?;
     let loaded = Loaded {
         entities: keys.entities.len() as u64,

@@ -38,7 +38,7 @@ impl Worker for DelayWorker<'_> {
         let begun = Instant::now();
         let mut done = self.0.done.lock().expect("nobody panics");
         let number = done.len() as u64 + 1;
-        let length = if number % self.0.stall_every == 0 { self.0.stall } else { self.0.usual };
+        let length = if number.is_multiple_of(self.0.stall_every) { self.0.stall } else { self.0.usual };
         // It is at work all the time: sleeping would take as long as the system likes.
         while begun.elapsed() < length {
             std::hint::spin_loop();
