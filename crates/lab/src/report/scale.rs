@@ -135,8 +135,8 @@ fn share_of(nines: f64) -> f64 {
 
 /// A share of which the nines matter: `99.99 %`.
 pub(crate) fn share_text(share: f64) -> String {
-    // Two digits behind those that are nines.
-    let decimals = (nines_of(share) - 0.9).clamp(0.0, 12.0) as usize;
+    // Three digits, nines not counted.
+    let decimals = (nines_of(share) + 1.1).clamp(0.0, 12.0) as usize;
     let text = format!("{:.decimals$}", share * 100.0);
     let text = if decimals > 0 { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
     format!("{text} %")
@@ -329,6 +329,8 @@ mod tests {
             (0.99, "99 %"),
             (0.999, "99.9 %"),
             (0.9999, "99.99 %"),
+            (0.53584, "53.6 %"),
+            (0.999_168, "99.9168 %"),
         ] {
             assert_eq!(share_text(share), text);
             assert_eq!(format!("{} %", &percentile_name(share)[1..]), text);
