@@ -73,7 +73,7 @@ impl Bound {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Threshold {
-    /// What is judged: see [`Metric`].
+    /// What is judged: `throughput`, or `get.p99`; what is wrong is answered with all that there are.
     pub metric: String,
     /// The most that it may be, with its unit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
