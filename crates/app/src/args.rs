@@ -11,9 +11,9 @@ use statlas_core::Profile;
 use statlas_store::{Durability, Location};
 
 use crate::commands::{
-    address, backup, check, compact, completions, export, find, free_blobs, generate, get, history, import,
-    load, near, neighbours, put, quickstart, remove, repair, restore, restore_files, scrub, token,
-    verify_history, watch,
+    address, backup, breakdown, check, compact, compare, completions, export, faults, find, free_blobs,
+    generate, get, history, import, load, near, neighbours, plan, put, quickstart, remove, repair, report,
+    restore, restore_files, scrub, stress, token, verify_history, watch, workload,
 };
 use crate::exit;
 use crate::output::Color;
@@ -123,6 +123,13 @@ pub(crate) enum Command {
     VerifyHistory(verify_history::Arguments),
     Backup(backup::Arguments),
     Restore(restore::Arguments),
+    Stress(stress::Arguments),
+    Workload(workload::Arguments),
+    Plan(plan::Arguments),
+    Breakdown(breakdown::Arguments),
+    Faults(faults::Arguments),
+    Compare(compare::Arguments),
+    Report(report::Arguments),
     Completions(completions::Arguments),
 }
 

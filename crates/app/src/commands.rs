@@ -9,10 +9,13 @@ use crate::session::Session;
 
 pub(crate) mod address;
 pub(crate) mod backup;
+pub(crate) mod breakdown;
 pub(crate) mod check;
 pub(crate) mod compact;
+pub(crate) mod compare;
 pub(crate) mod completions;
 pub(crate) mod export;
+pub(crate) mod faults;
 pub(crate) mod find;
 pub(crate) mod free_blobs;
 pub(crate) mod generate;
@@ -22,17 +25,21 @@ pub(crate) mod import;
 pub(crate) mod load;
 pub(crate) mod near;
 pub(crate) mod neighbours;
+pub(crate) mod plan;
 pub(crate) mod put;
 pub(crate) mod quickstart;
 pub(crate) mod remove;
 pub(crate) mod repair;
+pub(crate) mod report;
 pub(crate) mod restore;
 pub(crate) mod restore_files;
 pub(crate) mod scrub;
 pub(crate) mod stats;
+pub(crate) mod stress;
 pub(crate) mod token;
 pub(crate) mod verify_history;
 pub(crate) mod watch;
+pub(crate) mod workload;
 
 /// Runs a command.
 pub(crate) fn run(command: Command, session: &Session) -> Result<()> {
@@ -54,6 +61,7 @@ pub(crate) fn run(command: Command, session: &Session) -> Result<()> {
         Command::Export(arguments) => export::run(&arguments, session),
         Command::Watch(arguments) => watch::run(&arguments, session),
         Command::Stats => stats::run(session),
+        Command::Stress(arguments) => stress::run(&arguments, session),
         Command::Check(arguments) => {
             end_at_once("what was read until now is not known to be sound", session)?;
             check::run(&arguments, session)
@@ -68,6 +76,12 @@ pub(crate) fn run(command: Command, session: &Session) -> Result<()> {
         }
         Command::Backup(arguments) => backup::run(&arguments, session),
         Command::Restore(arguments) => restore::run(&arguments, session),
+        Command::Workload(arguments) => workload::run(&arguments, session),
+        Command::Plan(arguments) => plan::run(&arguments, session),
+        Command::Breakdown(arguments) => breakdown::run(&arguments, session),
+        Command::Faults(arguments) => faults::run(&arguments, session),
+        Command::Compare(arguments) => compare::run(&arguments, session),
+        Command::Report(arguments) => report::run(&arguments, session),
         Command::Completions(arguments) => completions::run(&arguments, session),
     }
 }

@@ -19,6 +19,8 @@ pub(crate) const NOT_FOUND: u8 = 3;
 pub(crate) const INTEGRITY: u8 = 4;
 /// The store is in use by another process, or refuses writes after one that failed.
 pub(crate) const UNAVAILABLE: u8 = 5;
+/// Something was measured and is not as it must be.
+pub(crate) const THRESHOLD: u8 = 6;
 /// Stopped by Ctrl-C, as shells have it: 128 and the number of the signal.
 pub(crate) const INTERRUPTED: u8 = 130;
 
@@ -31,6 +33,7 @@ Exit codes:
   3    not found
   4    integrity violated: stored bytes are not what was written, and the answer may lack something
   5    the store is busy (another process has it still after --wait) or poisoned (a write failed: open it again)
+  6    a threshold of the laboratory was not met, or a comparison found a regression
   130  stopped by Ctrl-C; what was committed stays, and the same command goes on from there";
 
 /// The code of every kind of error that a store reports.
@@ -59,6 +62,7 @@ const fn of_failure(kind: FailureKind) -> u8 {
         FailureKind::NotFound => NOT_FOUND,
         FailureKind::Refused | FailureKind::Incomplete => FAILED,
         FailureKind::Integrity => INTEGRITY,
+        FailureKind::Threshold => THRESHOLD,
         FailureKind::Interrupted => INTERRUPTED,
     }
 }

@@ -20,6 +20,8 @@ pub(crate) enum FailureKind {
     Incomplete,
     /// Stored bytes are not what was written.
     Integrity,
+    /// Something was measured and is not as it must be.
+    Threshold,
     /// Ctrl-C.
     Interrupted,
 }
@@ -86,6 +88,16 @@ impl Failure {
         Self::new(FailureKind::Integrity, message)
     }
 
+    /// Something was measured and is not as it must be.
+    pub(crate) fn threshold(message: impl Into<String>) -> Self {
+        Self::new(FailureKind::Threshold, message)
+    }
+
+    /// The machine has not enough of something, or another condition is not met.
+    pub(crate) fn unmet(message: impl Into<String>) -> Self {
+        Self::new(FailureKind::Refused, message)
+    }
+
     /// Ctrl-C, and what had been done by then.
     pub(crate) fn interrupted(message: impl Into<String>) -> Self {
         Self::new(FailureKind::Interrupted, message)
@@ -117,6 +129,7 @@ impl Failure {
             (None, FailureKind::Refused) => "refused",
             (None, FailureKind::Incomplete) => "incomplete",
             (None, FailureKind::Integrity) => "integrity",
+            (None, FailureKind::Threshold) => "threshold",
             (None, FailureKind::Interrupted) => "interrupted",
         }
     }

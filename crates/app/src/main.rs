@@ -17,6 +17,7 @@ mod file_id;
 mod input;
 mod interrupt;
 mod interval;
+mod laboratory;
 mod output;
 mod pipeline;
 mod progress;

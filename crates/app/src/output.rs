@@ -166,6 +166,11 @@ impl Output {
     ) -> Progress {
         if io::stdout().is_terminal() { Progress::hidden() } else { self.progress(what, total, unit) }
     }
+
+    /// A line that says what is being done, on standard error if that is a terminal.
+    pub(crate) fn live_line(&self) -> Progress {
+        if self.json || !io::stderr().is_terminal() { Progress::hidden() } else { Progress::line() }
+    }
 }
 
 fn paint(styled: bool, style: Style, text: &dyn Display) -> String {

@@ -29,6 +29,17 @@ impl Progress {
         Self(ProgressBar::hidden())
     }
 
+    /// A line that says what is being done, on standard error.
+    pub(crate) fn line() -> Self {
+        let bar = ProgressBar::new_spinner();
+        bar.set_draw_target(ProgressDrawTarget::stderr());
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg}") {
+            bar.set_style(style);
+        }
+        bar.enable_steady_tick(TICK);
+        Self(bar)
+    }
+
     /// A bar, or with an unknown total a counter, on standard error.
     pub(crate) fn shown(what: &'static str, total: Option<u64>, unit: Unit) -> Self {
         let (position, of, rate) = match unit {

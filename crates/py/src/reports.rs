@@ -202,6 +202,8 @@ pub(crate) fn stats<'py>(py: Python<'py>, figures: &Stats) -> PyResult<Bound<'py
         ("catalogue_bytes", figures.catalogue_bytes),
         ("memory_bytes_max", figures.memory_bytes_max),
         ("syncs", figures.syncs),
+        ("cache_hits", figures.cache_hits),
+        ("cache_misses", figures.cache_misses),
     ] {
         all.set_item(name, figure)?;
     }

@@ -103,20 +103,20 @@ pub(crate) struct Refusals {
 
 impl Refusals {
     /// Refuses the reservation that comes after `count` more, and from then on each `period`-th if that is not 0.
-    #[cfg(feature = "testing")]
+    #[cfg(feature = "faults")]
     pub(crate) fn refuse_after(&self, count: u64, period: u64) {
         self.period.store(period, Ordering::Relaxed);
         self.first.store(self.asked() + 1 + count, Ordering::Relaxed);
     }
 
     /// Refuses none any more.
-    #[cfg(feature = "testing")]
+    #[cfg(feature = "faults")]
     pub(crate) fn end(&self) {
         self.first.store(0, Ordering::Relaxed);
     }
 
     /// How many reservations were asked for.
-    #[cfg(feature = "testing")]
+    #[cfg(feature = "faults")]
     pub(crate) fn asked(&self) -> u64 {
         self.asked.load(Ordering::Relaxed)
     }

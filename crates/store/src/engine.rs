@@ -223,6 +223,10 @@ pub struct Stats {
     pub memory_bytes_max: u64,
     /// Who holds how much of that.
     pub memory: Vec<MemoryHeld>,
+    /// Lookups of entities that the cache answered since the store was opened.
+    pub cache_hits: u64,
+    /// Lookups of entities that the cache was asked for and could not answer.
+    pub cache_misses: u64,
     /// Files of the log that the indexes in memory cover; the others are looked up in their sidecars.
     pub segments_covered: u64,
     /// Syncs of the device since the store was opened.

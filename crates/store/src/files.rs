@@ -34,7 +34,7 @@ use self::manifest::ManifestWriter;
 pub(crate) use self::manifest::chunk_ids;
 #[cfg(feature = "testing")]
 pub(crate) use self::manifest::manifest_of;
-#[cfg(feature = "testing")]
+#[cfg(feature = "faults")]
 pub(crate) use self::manifest::parse as parse_manifest;
 pub use self::reader::FileReader;
 use crate::batch::{Batch, BlobForm};

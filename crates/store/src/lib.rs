@@ -38,7 +38,7 @@ mod overlay;
 mod owner;
 mod query;
 mod store;
-#[cfg(feature = "testing")]
+#[cfg(feature = "faults")]
 pub mod testing;
 
 pub use batch::{Batch, BlobForm, Expected, RecordKey};

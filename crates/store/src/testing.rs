@@ -31,6 +31,7 @@ mod broken;
 mod conformance;
 mod faults;
 mod model;
+#[cfg(feature = "testing")]
 mod model_test;
 mod parsers;
 mod random;
@@ -42,13 +43,14 @@ use std::error::Error;
 
 pub use faults::{Campaign, FailedState, FaultOptions, KillOptions, Tally, kills, write_until_killed};
 pub use model::{Model, Refused};
+#[cfg(feature = "testing")]
 pub use model_test::{ModelOptions, model_test};
 pub use parsers::{parse_manifest, parse_segment, parse_sidecar, parse_store_header};
 pub use random::Random;
 pub use sample::{
     crowd, filter, neighbours, plain, query, token, token_query, varied, varied_token, version,
 };
-pub use simulated_disk::{Call, Crash, Fault, Operation, Plan, SimulatedDisk};
+pub use simulated_disk::{Call, Crash, Fault, Moment, Operation, Plan, SimulatedDisk};
 pub use twin::Twin;
 
 use crate::store::Store;

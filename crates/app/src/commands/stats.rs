@@ -46,6 +46,7 @@ pub(crate) fn run(session: &Session) -> Result<()> {
             "entities": stats.entities, "ids": stats.ids, "blobs": stats.blobs, "records": stats.records,
             "disk_bytes": stats.disk_bytes, "segments": stats.segments, "index_bytes": stats.index_bytes,
             "catalogue_bytes": stats.catalogue_bytes, "segments_covered": stats.segments_covered,
+            "cache_hits": stats.cache_hits, "cache_misses": stats.cache_misses,
             "memory_bytes_max": stats.memory_bytes_max, "memory": memory, "damage": stats.damage, "chain_head": stats.chain_head,
             "head": head, "scrub": stats.scrub.map(|scrub| json!({
                 "pass_begun_ms": scrub.pass_begun_ms, "last_pass_ended_ms": scrub.last_pass_ended(),

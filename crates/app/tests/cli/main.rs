@@ -7,6 +7,7 @@ mod entities;
 mod find;
 mod help;
 mod import;
+mod laboratory;
 mod limits;
 mod load;
 mod quickstart;

@@ -27,7 +27,7 @@ mod kept_batches;
 mod log;
 mod lookup;
 mod opening;
-#[cfg(feature = "testing")]
+#[cfg(feature = "faults")]
 mod parse;
 mod place;
 mod queries;
@@ -89,7 +89,7 @@ use crate::index::key_of;
 use crate::owner::Owner;
 use crate::query::{Filter, Query, TokenQuery};
 
-#[cfg(feature = "testing")]
+#[cfg(feature = "faults")]
 pub(crate) use self::parse::{read_segment, read_store_header, use_sidecar};
 
 const HEADER_NAME: &str = "STATLAS";
@@ -413,8 +413,11 @@ impl Engine for DiskEngine {
         let view = self.log.view.load();
         let sidecars = view.segments.iter().filter_map(|segment| segment.sealed.as_ref());
         let log_bytes: u64 = view.segments.iter().map(|segment| segment.log.written()).sum();
+        let (cache_hits, cache_misses) = self.cache.hits_and_misses();
         let inner = self.tables.inner.read();
         Stats {
+            cache_hits,
+            cache_misses,
             engine: "disk",
             revision,
             entities: inner.entities_live,

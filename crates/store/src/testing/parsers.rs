@@ -62,7 +62,7 @@ impl StorageFile for Bytes {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "testing"))]
 mod tests {
     use proptest::prelude::{any, prop};
     use proptest::proptest;

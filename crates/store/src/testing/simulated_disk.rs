@@ -180,18 +180,20 @@ impl SimulatedDisk {
     }
 
     /// Notes the state after every call that changes something, from now on, beginning with the present one.
-    pub(crate) fn note_moments(&self) {
+    pub fn note_moments(&self) {
         let shared = &mut *self.shared.lock();
         shared.moments = Some(vec![shared.state.clone()]);
     }
 
     /// How many states were noted.
-    pub(crate) fn moments(&self) -> usize {
+    #[must_use]
+    pub fn moments(&self) -> usize {
         self.shared.lock().moments.as_ref().map_or(0, Vec::len)
     }
 
     /// The states that were noted; no more are.
-    pub(crate) fn take_moments(&self) -> Vec<Moment> {
+    #[must_use]
+    pub fn take_moments(&self) -> Vec<Moment> {
         let moments = self.shared.lock().moments.take();
         moments.unwrap_or_default().into_iter().map(Moment).collect()
     }
@@ -223,16 +225,18 @@ impl SimulatedDisk {
 
 /// A disk as it was at some time.
 #[derive(Clone)]
-pub(crate) struct Moment(State);
+pub struct Moment(State);
 
 impl Moment {
     /// Whether nothing can be lost by a power cut.
-    pub(crate) fn is_synced(&self) -> bool {
+    #[must_use]
+    pub fn is_synced(&self) -> bool {
         self.0.is_synced()
     }
 
     /// What is left after a crash.
-    pub(crate) fn crash(&self, crash: Crash, random: &mut Random) -> SimulatedDisk {
+    #[must_use]
+    pub fn crash(&self, crash: Crash, random: &mut Random) -> SimulatedDisk {
         SimulatedDisk::of(self.0.crash(crash, random))
     }
 }

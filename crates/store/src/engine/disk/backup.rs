@@ -23,7 +23,7 @@ pub(super) use self::manifest::MANIFEST_NAME;
 pub(super) use self::manifest::{Manifest, parse_copy_name};
 use self::manifest::{SegmentCopy, copy_name};
 pub(super) use self::restore::RESTORING_NAME;
-#[cfg(feature = "testing")]
+#[cfg(feature = "faults")]
 pub(crate) use self::restore::{read_manifest, restore_on};
 pub use self::restore::{restore, verify_backup};
 use super::format::{COMMIT_FRAME_BYTES, SEGMENT_HEADER_BYTES, SegmentId};

@@ -91,6 +91,11 @@ impl EntityCache {
         }
     }
 
+    /// Lookups that were answered, and that were not.
+    pub(super) fn hits_and_misses(&self) -> (u64, u64) {
+        (self.entries.hits(), self.entries.misses())
+    }
+
     pub(super) fn is_on(&self) -> bool {
         self.is_on.load(Ordering::Acquire)
     }

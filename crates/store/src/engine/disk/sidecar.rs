@@ -14,7 +14,7 @@
 mod contents;
 mod directory;
 mod encode;
-#[cfg(any(test, feature = "testing"))]
+#[cfg(any(test, feature = "faults"))]
 mod exercise;
 mod fields;
 mod filter;
@@ -34,7 +34,7 @@ mod verify;
 pub(super) use self::contents::{
     Contents, Effect, EffectKind, Identity, Mark, Mended, RecordEntry, Removal, RemovalKind, Summary, TableId,
 };
-#[cfg(any(test, feature = "testing"))]
+#[cfg(any(test, feature = "faults"))]
 pub(crate) use self::exercise::exercise;
 #[cfg(test)]
 pub(super) use self::memory::AlignedBytes;

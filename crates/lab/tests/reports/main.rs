@@ -1,0 +1,6 @@
+//! How reports are shown and compared.
+
+mod comparisons;
+mod pages;
+mod sample;
+mod texts;
