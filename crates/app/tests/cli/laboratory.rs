@@ -130,14 +130,10 @@ fn the_fetch_of_a_file_is_taken_apart_and_the_store_stays_as_it_is() {
     let world = World::new();
     world.write("files/some.bin", vec![7; 300_000]);
     world.ok(&["import", "files"]);
-    let found = world.ok(&["find", "--json"]).out;
-    let file = serde_json::from_str::<Value>(found.lines().next().expect("a line")).expect("JSON")["address"]
-        .clone();
-    let file = file.as_str().expect("an address");
     world.write("entity.json", world.ok(&["generate", "--count", "1"]).out);
     world.ok(&["put", "entity.json"]);
     let before = world.ok(&["stats", "--json"]).out;
-    let shown = world.ok(&["breakdown", file, "--rounds", "2"]);
+    let shown = world.ok(&["breakdown", "file:some.bin", "--rounds", "2"]);
     for part in ["address lookup", "metadata", "content", "transfer", "disk", "warm", "cold"] {
         assert!(shown.out.contains(part), "{part}: {}", shown.out);
     }
