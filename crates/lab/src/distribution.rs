@@ -6,20 +6,18 @@ use crate::random::SplitMix64;
 
 /// How often each key is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "distribution", rename_all = "snake_case", deny_unknown_fields)]
+#[serde(tag = "distribution", rename_all = "snake_case", try_from = "Written")]
 pub enum Distribution {
     /// Every key as often as any other.
     Uniform,
     /// The n-th most popular key in proportion to 1 / n^theta, popular keys being scattered among all of them.
     Zipfian {
         /// How uneven it is, above 0 and below 1; that of the YCSB is 0.99.
-        #[serde(default = "theta")]
         theta: f64,
     },
     /// As zipfian, the newest key being the most popular.
     Latest {
         /// How uneven it is, as of zipfian.
-        #[serde(default = "theta")]
         theta: f64,
     },
     /// A part of the keys gets a part of the requests; within each, keys are asked for equally often.
@@ -31,8 +29,37 @@ pub enum Distribution {
     },
 }
 
-fn theta() -> f64 {
-    0.99
+/// How uneven the keys of the YCSB are.
+const THETA: f64 = 0.99;
+
+/// A distribution as it is written. A tagged enum is not read directly: some readers of JSON keep numbers in a form that such
+/// an enum does not take.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    distribution: String,
+    theta: Option<f64>,
+    keys: Option<f64>,
+    requests: Option<f64>,
+}
+
+impl TryFrom<Written> for Distribution {
+    type Error = String;
+
+    fn try_from(written: Written) -> Result<Self, String> {
+        let Written { distribution, theta, keys, requests } = written;
+        let refused = |what: &str| Err(format!("keys: found {distribution:?}, {what}"));
+        match (&*distribution, theta, keys, requests) {
+            ("uniform", None, None, None) => Ok(Self::Uniform),
+            ("zipfian", theta, None, None) => Ok(Self::Zipfian { theta: theta.unwrap_or(THETA) }),
+            ("latest", theta, None, None) => Ok(Self::Latest { theta: theta.unwrap_or(THETA) }),
+            ("hot_set", None, Some(keys), Some(requests)) => Ok(Self::HotSet { keys, requests }),
+            ("uniform", ..) => refused("which takes no parameter"),
+            ("zipfian" | "latest", ..) => refused("which takes no other parameter than theta"),
+            ("hot_set", ..) => refused("which takes keys and requests, both of them"),
+            _ => refused("allowed: uniform, zipfian, latest or hot_set"),
+        }
+    }
 }
 
 impl Distribution {

@@ -322,7 +322,7 @@ impl Data {
     }
 }
 
-/// A number of bytes, written as a number or as a text such as `"64KiB"`.
+/// A number of bytes, written as a number or as a text such as `"64KiB"`; in results always as a text.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Bytes(pub u64);
 
@@ -330,7 +330,7 @@ pub struct Bytes(pub u64);
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Span(pub Duration);
 
-/// Operations a second, written as a number or as a text such as `"20K/s"`.
+/// Operations a second, written as a number or as a text such as `"20K/s"`; in results always as a text.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
 pub struct Rate(pub f64);
 
@@ -379,7 +379,7 @@ impl<'de> Deserialize<'de> for Rate {
 
 impl Serialize for Bytes {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-        serializer.serialize_u64(self.0)
+        serializer.collect_str(&self.0)
     }
 }
 
@@ -391,7 +391,7 @@ impl Serialize for Span {
 
 impl Serialize for Rate {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-        serializer.serialize_f64(self.0)
+        serializer.serialize_str(&format!("{}/s", self.0))
     }
 }
 
