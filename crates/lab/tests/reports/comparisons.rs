@@ -199,7 +199,7 @@ fn incomparable() -> Vec<(&'static str, Report, Report)> {
         ("mixed on disk: keys.distribution: hot_set and uniform", |report| {
             report.runs[0].workload.keys = statlas_lab::Distribution::Uniform;
         }),
-        ("mixed on disk: load.rate: 5000.0 and 1.0", |report| {
+        ("mixed on disk: load.rate: 5000/s and 1/s", |report| {
             report.runs[0].workload.load.rate = Some(Rate(1.0))
         }),
         ("mixed on disk: mix.get: 70.0 and 1.0", |report| {
